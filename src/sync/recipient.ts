@@ -1,0 +1,39 @@
+/** A recipient: what of a source entry crosses to an edge, and its forms in the mirror and on the edge. Pure. */
+import type { ContentAttribute } from './content-digest.ts';
+
+export const RECIPIENT_KINDS = ['user', 'group', 'contact', 'sharedMailbox', 'resource', 'publicFolder'] as const;
+export type RecipientKind = (typeof RECIPIENT_KINDS)[number];
+
+export interface Recipient {
+  readonly kind: RecipientKind;
+  /** Canonical addresses (see `directory/address`), without repetition, in byte order. Never empty. */
+  readonly addresses: readonly string[];
+}
+
+/** kind (1 byte) || addresses separated by NUL, which no address contains. The hub's mirror keeps this. */
+export function packRecipient(recipient: Recipient): Buffer {
+  return Buffer.concat([Buffer.from([RECIPIENT_KINDS.indexOf(recipient.kind)]), Buffer.from(recipient.addresses.join('\0'), 'utf8')]);
+}
+
+export function unpackRecipient(bytes: Buffer): Recipient {
+  return { kind: RECIPIENT_KINDS[bytes[0] ?? 0] ?? 'user', addresses: bytes.toString('utf8', 1).split('\0') };
+}
+
+/** The attributes an edge stores: addresses only as hashes made with that edge's key. */
+export function edgeAttributes(recipient: Recipient, hash: (address: string) => Buffer): ContentAttribute[] {
+  return [
+    { type: 'posternAddress', values: recipient.addresses.map(hash) },
+    { type: 'posternRecipientKind', values: [Buffer.from(recipient.kind)] },
+  ];
+}
+
+/** Lower-case UUID text of a 16-byte GUID. */
+export function guidText(guid: Buffer): string {
+  const hex = guid.toString('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+/** The 16 bytes of a UUID in text form, or undefined. */
+export function guidBytes(text: string): Buffer | undefined {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text) ? Buffer.from(text.replaceAll('-', ''), 'hex') : undefined;
+}
