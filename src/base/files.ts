@@ -4,7 +4,7 @@
  */
 import { constants } from 'node:fs';
 import * as fs from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 
 export interface OpenFile {
   /** Writes all of `bytes` at `position`. */
@@ -26,7 +26,7 @@ export interface Files {
   remove(path: string): Promise<void>;
   exists(path: string): Promise<boolean>;
   list(folder: string): Promise<string[]>;
-  /** Makes a folder (0700) and its parents. */
+  /** Makes a folder (0700) and its parents, durably. */
   makeFolder(path: string): Promise<void>;
   /** Makes names in `folder` durable (fsync of the directory): after create, rename, remove. */
   syncFolder(folder: string): Promise<void>;
@@ -46,7 +46,13 @@ export const systemFiles: Files = {
   exists: (path) => fs.access(path).then(() => true, () => false),
   list: (folder) => fs.readdir(folder),
   async makeFolder(path) {
-    await fs.mkdir(path, { recursive: true, mode: 0o700 });
+    const first = await fs.mkdir(path, { recursive: true, mode: 0o700 });
+    if (first === undefined) return;
+    // Each new folder's name stands in its parent: flushed from the innermost new one outwards.
+    for (let made = resolve(path); ; made = dirname(made)) {
+      await this.syncFolder(dirname(made));
+      if (made === first || made === dirname(made)) return;
+    }
   },
   async syncFolder(folder) {
     const handle = await fs.open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
