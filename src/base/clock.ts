@@ -29,7 +29,8 @@ export const systemClock: Clock = {
     let handle: NodeJS.Timeout;
     const arm = (): void => {
       const left = deadline - performance.now();
-      handle = left > LONGEST_DELAY_MS ? setTimeout(arm, LONGEST_DELAY_MS) : setTimeout(run, Math.max(0, left));
+      handle =
+        left > LONGEST_DELAY_MS ? setTimeout(arm, LONGEST_DELAY_MS) : setTimeout(run, Math.max(0, left));
       if (options?.background === true) handle.unref();
     };
     arm();
@@ -41,7 +42,12 @@ export const systemClock: Clock = {
 };
 
 /** `sleep` in terms of `after`, shared by the system clock and the fake one. */
-export function sleepOn(clock: Pick<Clock, 'after'>, name: string, delayMs: number, signal?: AbortSignal): Promise<void> {
+export function sleepOn(
+  clock: Pick<Clock, 'after'>,
+  name: string,
+  delayMs: number,
+  signal?: AbortSignal,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted === true) return reject(signal.reason as Error);
     const onAbort = (): void => {

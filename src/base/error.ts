@@ -93,7 +93,11 @@ export function isPosternError(error: unknown, ...codes: ErrorCode[]): error is 
 /** A one-line description of anything thrown, causes included; for logs and command-line output. */
 export function describeError(error: unknown): string {
   const parts: string[] = [];
-  for (let e: unknown = error; e !== undefined && e !== null && parts.length < 5; e = (e as { cause?: unknown }).cause) {
+  for (
+    let e: unknown = error;
+    e !== undefined && e !== null && parts.length < 5;
+    e = (e as { cause?: unknown }).cause
+  ) {
     const text = e instanceof Error ? e.message || e.name : String(e);
     if (parts.at(-1) !== text) parts.push(text);
   }

@@ -35,15 +35,21 @@ export interface Files {
 export const systemFiles: Files = {
   async open(path, how) {
     const flags =
-      how === 'read' ? constants.O_RDONLY
-      : how === 'create' ? constants.O_RDWR | constants.O_CREAT | constants.O_EXCL
-      : constants.O_RDWR | constants.O_CREAT;
+      how === 'read'
+        ? constants.O_RDONLY
+        : how === 'create'
+          ? constants.O_RDWR | constants.O_CREAT | constants.O_EXCL
+          : constants.O_RDWR | constants.O_CREAT;
     return wrap(await fs.open(path, flags | constants.O_NOFOLLOW, 0o600));
   },
   readFile: (path) => fs.readFile(path),
   rename: (from, to) => fs.rename(from, to),
   remove: (path) => fs.rm(path, { force: true }),
-  exists: (path) => fs.access(path).then(() => true, () => false),
+  exists: (path) =>
+    fs.access(path).then(
+      () => true,
+      () => false,
+    ),
   list: (folder) => fs.readdir(folder),
   async makeFolder(path) {
     const first = await fs.mkdir(path, { recursive: true, mode: 0o700 });

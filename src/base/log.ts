@@ -49,15 +49,23 @@ export function createLog(options: LogOptions, component = 'postern'): Log {
 }
 
 export const silentLog: Log = {
-  debug() {}, info() {}, warn() {}, error() {},
+  debug() {},
+  info() {},
+  warn() {},
+  error() {},
   child: () => silentLog,
 };
 
 function flatten(key: string, value: unknown): [string, string | number | boolean][] {
   if (value === undefined) return [];
-  if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'string') return [[key, value]];
+  if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'string')
+    return [[key, value]];
   if (value instanceof PosternError) {
-    return [[key, describeError(value)], [`${key}.code`, value.code], ...(value.hint === undefined ? [] : ([['hint', value.hint]] as [string, string][]))];
+    return [
+      [key, describeError(value)],
+      [`${key}.code`, value.code],
+      ...(value.hint === undefined ? [] : ([['hint', value.hint]] as [string, string][])),
+    ];
   }
   if (value instanceof Error) return [[key, describeError(value)]];
   return [[key, typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value)]];

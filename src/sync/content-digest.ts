@@ -14,7 +14,12 @@ const MASK = MODULUS - 1n;
 
 /** The attributes that count, in the order in which they are hashed. Everything else (marks, operational) does not. */
 export const CONTENT_ATTRIBUTES: readonly string[] = [
-  'posternAddress', 'posternCatchAll', 'posternDomainKind', 'posternMaxAge', 'posternRecipientDelimiter', 'posternRecipientKind',
+  'posternAddress',
+  'posternCatchAll',
+  'posternDomainKind',
+  'posternMaxAge',
+  'posternRecipientDelimiter',
+  'posternRecipientKind',
 ];
 const RANK = new Map(CONTENT_ATTRIBUTES.map((type, rank) => [type.toLowerCase(), rank]));
 
@@ -44,7 +49,8 @@ function canonical(attributes: readonly ContentAttribute[]): ContentAttribute[] 
   const counted: { type: string; values: Buffer[]; rank: number }[] = [];
   for (const { type, values } of attributes) {
     const rank = RANK.get(type.toLowerCase());
-    if (rank !== undefined && values.length > 0) counted.push({ type, values: [...values].sort(Buffer.compare), rank });
+    if (rank !== undefined && values.length > 0)
+      counted.push({ type, values: [...values].sort(Buffer.compare), rank });
   }
   return counted.sort((a, b) => a.rank - b.rank);
 }
@@ -88,6 +94,9 @@ export class DigestSum {
 
 function toNumber(hash: Buffer): bigint {
   return (
-    (hash.readBigUInt64BE(0) << 192n) | (hash.readBigUInt64BE(8) << 128n) | (hash.readBigUInt64BE(16) << 64n) | hash.readBigUInt64BE(24)
+    (hash.readBigUInt64BE(0) << 192n) |
+    (hash.readBigUInt64BE(8) << 128n) |
+    (hash.readBigUInt64BE(16) << 64n) |
+    hash.readBigUInt64BE(24)
   );
 }

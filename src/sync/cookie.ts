@@ -19,8 +19,14 @@ export function unpackCookie(identity: FeedIdentity, stored: Buffer | undefined)
 
 function identityDigest(identity: FeedIdentity): Buffer {
   const fields = [
-    MAPPING_VERSION, identity.kind, identity.instance, identity.base, identity.filter,
-    [...identity.attributes].sort(), identity.bindIdentity, identity.mapping,
+    MAPPING_VERSION,
+    identity.kind,
+    identity.instance,
+    identity.base,
+    identity.filter,
+    [...identity.attributes].sort(),
+    identity.bindIdentity,
+    identity.mapping,
   ];
   return createHash('sha256').update(JSON.stringify(fields)).digest().subarray(0, 16);
 }

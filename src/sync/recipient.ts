@@ -1,7 +1,14 @@
 /** A recipient: what of a source entry crosses to an edge, and its forms in the mirror and on the edge. Pure. */
 import type { ContentAttribute } from './content-digest.ts';
 
-export const RECIPIENT_KINDS = ['user', 'group', 'contact', 'sharedMailbox', 'resource', 'publicFolder'] as const;
+export const RECIPIENT_KINDS = [
+  'user',
+  'group',
+  'contact',
+  'sharedMailbox',
+  'resource',
+  'publicFolder',
+] as const;
 export type RecipientKind = (typeof RECIPIENT_KINDS)[number];
 
 export interface Recipient {
@@ -12,7 +19,10 @@ export interface Recipient {
 
 /** kind (1 byte) || addresses separated by NUL, which no address contains. The hub's mirror keeps this. */
 export function packRecipient(recipient: Recipient): Buffer {
-  return Buffer.concat([Buffer.from([RECIPIENT_KINDS.indexOf(recipient.kind)]), Buffer.from(recipient.addresses.join('\0'), 'utf8')]);
+  return Buffer.concat([
+    Buffer.from([RECIPIENT_KINDS.indexOf(recipient.kind)]),
+    Buffer.from(recipient.addresses.join('\0'), 'utf8'),
+  ]);
 }
 
 export function unpackRecipient(bytes: Buffer): Recipient {
@@ -35,5 +45,7 @@ export function guidText(guid: Buffer): string {
 
 /** The 16 bytes of a UUID in text form, or undefined. */
 export function guidBytes(text: string): Buffer | undefined {
-  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text) ? Buffer.from(text.replaceAll('-', ''), 'hex') : undefined;
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)
+    ? Buffer.from(text.replaceAll('-', ''), 'hex')
+    : undefined;
 }

@@ -18,8 +18,10 @@ const MOST_ADDRESSES = 4096;
 const ACCOUNT_DISABLED = 0x2;
 
 export function mapEntry(entry: SourceEntry, rules: MappingRules, normalise: Normalise): Mapped {
-  if (rules.require !== undefined && !holds(entry, rules.require)) return { recipient: undefined, reason: 'left-out', dropped: 0 };
-  if (rules.leaveOut.some((rule) => holds(entry, rule))) return { recipient: undefined, reason: 'left-out', dropped: 0 };
+  if (rules.require !== undefined && !holds(entry, rules.require))
+    return { recipient: undefined, reason: 'left-out', dropped: 0 };
+  if (rules.leaveOut.some((rule) => holds(entry, rule)))
+    return { recipient: undefined, reason: 'left-out', dropped: 0 };
   const kind = kindOf(entry, rules);
   if (isDisabledAccount(entry, kind)) return { recipient: undefined, reason: 'disabled', dropped: 0 };
   const addresses = new Set<string>();
@@ -45,8 +47,12 @@ export function mapEntry(entry: SourceEntry, rules: MappingRules, normalise: Nor
 /** The attributes a feed has to ask for. */
 export function attributesOf(rules: MappingRules): string[] {
   const all = [
-    'objectClass', 'userAccountControl', ...rules.addresses, ...rules.proxyAddresses,
-    ...rules.kinds.map((rule) => rule.attribute), ...rules.leaveOut.map((rule) => rule.attribute),
+    'objectClass',
+    'userAccountControl',
+    ...rules.addresses,
+    ...rules.proxyAddresses,
+    ...rules.kinds.map((rule) => rule.attribute),
+    ...rules.leaveOut.map((rule) => rule.attribute),
     ...(rules.require === undefined ? [] : [rules.require.attribute]),
   ];
   return [...new Map(all.map((type) => [type.toLowerCase(), type])).values()];
@@ -64,7 +70,10 @@ function isDisabledAccount(entry: SourceEntry, kind: RecipientKind): boolean {
 
 function holds(entry: SourceEntry, rule: { attribute: string; value: string }): boolean {
   const wanted = rule.value.toLowerCase();
-  return valuesOf(entry, rule.attribute).some((value) => value.length === Buffer.byteLength(rule.value) && value.toString('utf8').toLowerCase() === wanted);
+  return valuesOf(entry, rule.attribute).some(
+    (value) =>
+      value.length === Buffer.byteLength(rule.value) && value.toString('utf8').toLowerCase() === wanted,
+  );
 }
 
 function valuesOf(entry: SourceEntry, type: string): readonly Buffer[] {

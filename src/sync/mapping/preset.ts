@@ -8,14 +8,25 @@ export interface MappingRules {
   /** Attributes whose values are `smtp:` or `SMTP:` followed by an address; other prefixes are dropped. */
   readonly proxyAddresses: readonly string[];
   /** First rule that fits names the kind; `user` when none does. Object classes and attribute values ignore case. */
-  readonly kinds: readonly { readonly attribute: string; readonly value: string; readonly kind: RecipientKind }[];
+  readonly kinds: readonly {
+    readonly attribute: string;
+    readonly value: string;
+    readonly kind: RecipientKind;
+  }[];
   /** An entry with one of these values is no recipient for the perimeter (refuses outside senders, disabled). */
   readonly leaveOut: readonly { readonly attribute: string; readonly value: string }[];
   /** With it, an entry without this attribute value is no recipient. */
   readonly require?: { readonly attribute: string; readonly value: string };
 }
 
-const GROUP_CLASSES = ['group', 'groupOfNames', 'groupOfUniqueNames', 'groupOfMembers', 'mailGroup', 'rfc822MailGroup'];
+const GROUP_CLASSES = [
+  'group',
+  'groupOfNames',
+  'groupOfUniqueNames',
+  'groupOfMembers',
+  'mailGroup',
+  'rfc822MailGroup',
+];
 const groups = GROUP_CLASSES.map((value) => ({ attribute: 'objectClass', value, kind: 'group' as const }));
 
 export const MAPPING_PRESETS: Readonly<Record<string, MappingRules>> = {
