@@ -38,7 +38,10 @@ export default class CountReporter implements Reporter {
     if (state === 'passed') this.#passed += 1;
     else if (state === 'failed') this.#failed += 1;
     else if (!(state === 'skipped' && this.#filtered)) {
-      this.#fail(state === 'skipped' ? 'skipped' : 'did not finish', `${test.module.moduleId} > ${test.fullName}`);
+      this.#fail(
+        state === 'skipped' ? 'skipped' : 'did not finish',
+        `${test.module.moduleId} > ${test.fullName}`,
+      );
     }
   }
 
