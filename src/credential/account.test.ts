@@ -1,0 +1,88 @@
+import { describe, expect, it } from 'vitest';
+import { type Account, bindBootstrap, mayBind, provesEsra, sessionEndsAt } from './account.ts';
+import { NO_ACCOUNT_DIGEST } from './password.ts';
+
+const MIN = 60_000;
+const HUB = 'aa'.repeat(32);
+const OTHER = 'bb'.repeat(32);
+const window = { effectiveAt: 1_000 * MIN, expiresAt: 2_000 * MIN };
+const esra: Account = {
+  name: 'ESRA.edge1.hub1.0',
+  kind: 'esra',
+  hub: 'hub1',
+  pin: HUB,
+  password: NO_ACCOUNT_DIGEST,
+  state: 'active',
+  ...window,
+};
+const bootstrap: Account = {
+  name: 'ESRA.edge1',
+  kind: 'bootstrap',
+  password: NO_ACCOUNT_DIGEST,
+  state: 'active',
+  ...window,
+};
+const sealed: Account = { ...bootstrap, pin: HUB };
+
+const outcome = (account: Account, now: number, pin: string | undefined): string => {
+  const decision = mayBind(account, now, pin);
+  return decision.outcome === 'refused' ? decision.code : decision.outcome;
+};
+
+describe('a bind', () => {
+  it.each([
+    // ESRA: bends by 10 min at both ends, and may ask Who am I before.
+    ['esra', esra, 0, HUB, 'who-am-i-only'],
+    ['esra', esra, 990 * MIN - 1, HUB, 'who-am-i-only'],
+    ['esra', esra, 990 * MIN, HUB, 'ok'],
+    ['esra', esra, 1_000 * MIN, HUB, 'ok'],
+    ['esra', esra, 2_010 * MIN - 1, HUB, 'ok'],
+    ['esra', esra, 2_010 * MIN, HUB, 'expired'],
+    ['esra', esra, 1_500 * MIN, OTHER, 'wrong-client-certificate'],
+    ['esra', esra, 1_500 * MIN, undefined, 'no-client-certificate'],
+    ['esra', esra, 0, OTHER, 'wrong-client-certificate'],
+    ['esra without a pin', { ...esra, pin: undefined }, 1_500 * MIN, HUB, 'wrong-client-certificate'],
+    ['suspended esra', { ...esra, state: 'suspended' as const }, 1_500 * MIN, HUB, 'suspended'],
+    ['suspended esra', { ...esra, state: 'suspended' as const }, 0, HUB, 'suspended'],
+    // Bootstrap: does not bend.
+    ['bootstrap', bootstrap, 1_000 * MIN - 1, HUB, 'not-yet-effective'],
+    ['bootstrap', bootstrap, 1_000 * MIN, HUB, 'ok'],
+    ['bootstrap', bootstrap, 1_000 * MIN, OTHER, 'ok'],
+    ['bootstrap', bootstrap, 2_000 * MIN - 1, HUB, 'ok'],
+    ['bootstrap', bootstrap, 2_000 * MIN, HUB, 'expired'],
+    ['bootstrap', bootstrap, 1_500 * MIN, undefined, 'no-client-certificate'],
+    ['sealed bootstrap', sealed, 1_500 * MIN, HUB, 'ok'],
+    ['sealed bootstrap', sealed, 1_500 * MIN, OTHER, 'wrong-client-certificate'],
+  ])('with %s (%#)', (_name, account, now, pin, expected) => {
+    expect(outcome(account, now, pin)).toBe(expected);
+  });
+
+  it('binds the bootstrap account to the first client for good', () => {
+    const bound = bindBootstrap(bootstrap, HUB);
+    expect(outcome(bound, 1_500 * MIN, HUB)).toBe('ok');
+    expect(outcome(bound, 1_500 * MIN, OTHER)).toBe('wrong-client-certificate');
+    expect(bindBootstrap(bound, OTHER)).toBe(bound);
+    expect(bindBootstrap(esra, OTHER)).toBe(esra);
+  });
+
+  it('says when, by whose clock', () => {
+    expect(mayBind(esra, 0, HUB)).toEqual({
+      outcome: 'who-am-i-only',
+      reason: "effective in 16 h 40 min by the edge's clock",
+    });
+    expect(mayBind(bootstrap, 2_005 * MIN, HUB)).toMatchObject({
+      reason: "expired 5 min ago by the edge's clock",
+    });
+  });
+
+  it('ends with the window', () => {
+    expect(sessionEndsAt(esra)).toBe(2_010 * MIN);
+    expect(sessionEndsAt(bootstrap)).toBe(2_000 * MIN);
+  });
+
+  it('proves an ESRA only inside its window', () => {
+    expect(provesEsra(esra, mayBind(esra, 1_500 * MIN, HUB))).toBe(true);
+    expect(provesEsra(esra, mayBind(esra, 0, HUB))).toBe(false);
+    expect(provesEsra(bootstrap, mayBind(bootstrap, 1_500 * MIN, HUB))).toBe(false);
+  });
+});
