@@ -1,0 +1,18 @@
+/** Controls to the wire (RFC 4511 §4.1.11). */
+import { contextConstructed, TAG } from '../asn1/tag.ts';
+import type { BerWriter } from '../asn1/writer.ts';
+import type { Control } from './message.ts';
+
+/** `[0] Controls` (RFC 4511 §4.1.11), or nothing when there are none. */
+export function encodeControls(writer: BerWriter, controls: readonly Control[]): void {
+  if (controls.length === 0) return;
+  const list = writer.open(contextConstructed(0));
+  for (const control of controls) {
+    const mark = writer.open(TAG.sequence);
+    writer.text(control.oid);
+    if (control.critical) writer.boolean(true);
+    if (control.value !== undefined) writer.octets(control.value);
+    writer.close(mark);
+  }
+  writer.close(list);
+}
