@@ -1,0 +1,156 @@
+/**
+ * What the daemons answer on their control sockets, as plain data: the `--json` output of the command line is exactly
+ * this. Versioned; fields are only ever added. Times are milliseconds since 1970-01-01 UTC by the daemon's clock.
+ */
+
+export const DOCUMENT_VERSION = 1;
+
+export type Severity = 'warning' | 'critical';
+
+/** A warning has a stable code, a cause in words, and a command that mends it. */
+export interface Warning {
+  readonly code: string;
+  readonly severity: Severity;
+  readonly text: string;
+  readonly mend?: string;
+}
+
+export type LoadState = 'none' | 'loading' | 'complete';
+
+export interface KindStatus {
+  readonly kind: 'recipients' | 'domains' | 'topology';
+  readonly loadState: LoadState;
+  readonly entries: number;
+  readonly pendingRemovals: number;
+  readonly lastConfirmed: number | undefined;
+}
+
+export interface LeaseStatus {
+  readonly state: 'free' | 'held' | 'orphaned' | 'expired';
+  readonly holder: string;
+  readonly epoch: number;
+  readonly remainingMs: number;
+}
+
+export interface AccountStatus {
+  readonly name: string;
+  readonly kind: 'bootstrap' | 'esra';
+  readonly effective: number;
+  readonly expires: number;
+  readonly state: string;
+}
+
+export interface EdgeStatus {
+  readonly version: typeof DOCUMENT_VERSION;
+  readonly role: 'edge';
+  readonly name: string;
+  readonly fqdn: string;
+  readonly now: number;
+  readonly startedAt: number;
+  readonly fingerprint: string;
+  readonly subscribed: boolean;
+  readonly kinds: readonly KindStatus[];
+  readonly lease: LeaseStatus;
+  readonly accounts: readonly AccountStatus[];
+  readonly lookups: { readonly known: number; readonly unknown: number; readonly temporary: number; readonly notOurs: number };
+  readonly connections: number;
+  readonly memoryBytes: number;
+  readonly warnings: readonly Warning[];
+}
+
+/** Exchange's SyncStatus values, where they fit. */
+export type SyncState = 'NotStarted' | 'InProgress' | 'Synchronized' | 'NotSynchronized' | 'DirectoryError' | 'Expired' | 'Skipped';
+
+export interface EdgeSyncStatus {
+  readonly edge: string;
+  readonly address: string;
+  readonly state: SyncState;
+  readonly holdsLease: boolean;
+  readonly lastAttempt: number | undefined;
+  readonly lastSuccess: number | undefined;
+  readonly consecutiveFailures: number;
+  readonly failureDetail: string | undefined;
+  /** Progress of a load: entries pushed, of how many (undefined while the source is still being read). */
+  readonly pushed: number;
+  readonly total: number | undefined;
+  readonly pendingRemovals: number;
+  readonly credential: string;
+  readonly credentialExpires: number;
+}
+
+export interface SourceStatus {
+  readonly kind: string;
+  readonly instance: string;
+  readonly state: 'none' | 'connecting' | 'refreshing' | 'live' | 'idle' | 'failed';
+  readonly entries: number;
+  readonly recipients: number;
+  readonly leftOut: number;
+  readonly droppedAddresses: number;
+  readonly lastChange: number | undefined;
+  readonly lastConfirmed: number | undefined;
+  readonly failure: string | undefined;
+}
+
+export interface HubStatus {
+  readonly version: typeof DOCUMENT_VERSION;
+  readonly role: 'hub';
+  readonly name: string;
+  readonly fqdn: string;
+  readonly site: string;
+  readonly now: number;
+  readonly startedAt: number;
+  readonly fingerprint: string;
+  readonly source: SourceStatus;
+  readonly edges: readonly EdgeSyncStatus[];
+  readonly domains: number;
+  readonly memoryBytes: number;
+  readonly warnings: readonly Warning[];
+}
+
+export type DaemonStatus = EdgeStatus | HubStatus;
+
+export interface LookupDocument {
+  readonly version: typeof DOCUMENT_VERSION;
+  readonly address: string;
+  readonly answer: 'known' | 'unknown' | 'temporary' | 'notOurs';
+  /** What the mail server is told over socketmap. */
+  readonly socketmap: string;
+  readonly reason: string;
+  readonly guid?: string;
+  readonly domain?: string;
+  readonly domainKind?: string;
+  readonly confirmedAgoMs?: number;
+}
+
+/** One edge's answer to `sync verify`. */
+export interface VerifyDocument {
+  readonly edge: string;
+  /** What was proved: `content` (the digests of what is stored), `address`, `source` (the source was reread), or nothing. */
+  readonly level: 'content' | 'address' | 'source' | 'nothing';
+  readonly equal: boolean;
+  readonly detail: string;
+  readonly hubCount: number;
+  readonly edgeCount: number;
+  /** Entries that differ, by GUID; at most `--max-report`. */
+  readonly differences: readonly { readonly guid: string; readonly what: 'missing' | 'unexpected' | 'altered'; readonly addresses?: readonly string[] }[];
+  readonly differenceCount: number;
+}
+
+export interface DomainDocument {
+  readonly domain: string;
+  readonly kind: 'authoritative' | 'internalRelay' | 'externalRelay';
+  readonly catchAll: boolean;
+  readonly recipientDelimiter: string;
+  readonly maxAge: string;
+}
+
+export interface SubscriptionDocument {
+  readonly edge: string;
+  readonly fqdn: string;
+  readonly port: number;
+  readonly fingerprint: string;
+  readonly importedAt: number;
+  readonly phase: 'bootstrapping' | 'established';
+  readonly account: string;
+  readonly expires: number;
+}
