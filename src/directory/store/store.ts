@@ -1,0 +1,18 @@
+/**
+ * The record store: numeric record id -> opaque bytes, plus a few named values, in memory and made durable by a journal and
+ * snapshots. This file is what others import. It must not know what a record means.
+ */
+export type {
+  Batch,
+  BlobView,
+  OnDurable,
+  RecordId,
+  RecordStore,
+  RecoveryReport,
+  StoreOptions,
+  StoreStats,
+  StoreTuning,
+  VerifyReport,
+  Visitor,
+} from './contract.ts';
+export { createMemoryStore } from './memory-store.ts';
