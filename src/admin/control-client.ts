@@ -30,16 +30,27 @@ export function controlClient(socketPath: string): ControlClient {
   };
 }
 
-function send(socketPath: string, method: string, path: string, body: unknown, onChunk: (chunk: Buffer) => void): Promise<void> {
+function send(
+  socketPath: string,
+  method: string,
+  path: string,
+  body: unknown,
+  onChunk: (chunk: Buffer) => void,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const text = body === undefined ? undefined : JSON.stringify(body);
-    const headers = text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
+    const headers =
+      text === undefined
+        ? {}
+        : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
     const outgoing = request({ socketPath, method, path, headers }, (response) => {
       const failed = (response.statusCode ?? 500) >= 400;
       const errorChunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => (failed ? errorChunks.push(chunk) : onChunk(chunk)));
       response.on('error', (cause) => reject(unreachable(socketPath, cause)));
-      response.on('end', () => (failed ? reject(readError(Buffer.concat(errorChunks).toString('utf8'))) : resolve()));
+      response.on('end', () =>
+        failed ? reject(readError(Buffer.concat(errorChunks).toString('utf8'))) : resolve(),
+      );
     });
     outgoing.on('error', (cause) => reject(unreachable(socketPath, cause)));
     outgoing.end(text);

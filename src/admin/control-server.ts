@@ -12,7 +12,12 @@ import type { Log } from '../base/log.ts';
 
 /** How an error looks on the wire. */
 export interface ErrorDocument {
-  readonly error: { readonly code: string; readonly message: string; readonly hint?: string; readonly fields?: ErrorFields };
+  readonly error: {
+    readonly code: string;
+    readonly message: string;
+    readonly hint?: string;
+    readonly fields?: ErrorFields;
+  };
 }
 
 const MOST_BODY_BYTES = 1 << 20;
@@ -21,11 +26,23 @@ const MOST_BODY_BYTES = 1 << 20;
 export function createControlApp(log: Log): Hono {
   const app = new Hono();
   app.use(bodyLimit({ maxSize: MOST_BODY_BYTES }));
-  app.notFound((context) => context.json(errorDocument(new PosternError('not-found', `no such operation: ${context.req.method} ${context.req.path}`)), 404));
+  app.notFound((context) =>
+    context.json(
+      errorDocument(
+        new PosternError('not-found', `no such operation: ${context.req.method} ${context.req.path}`),
+      ),
+      404,
+    ),
+  );
   app.onError((error, context) => {
     if (error instanceof PosternError) return context.json(errorDocument(error), 422);
     log.error('an operation failed unexpectedly', { path: context.req.path, error });
-    return context.json(errorDocument(new PosternError('internal', 'an internal error; the daemon logged it', { cause: error })), 500);
+    return context.json(
+      errorDocument(
+        new PosternError('internal', 'an internal error; the daemon logged it', { cause: error }),
+      ),
+      500,
+    );
   });
   return app;
 }
@@ -41,7 +58,12 @@ export async function serveControl(app: Hono, path: string): Promise<ControlServ
   const server = createAdaptorServer({ fetch: app.fetch }) as Server;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => {
-      reject(new PosternError('file.unwritable', `cannot listen on ${path}`, { cause, hint: 'check the owner of the data folder; a socket path has at most 107 bytes' }));
+      reject(
+        new PosternError('file.unwritable', `cannot listen on ${path}`, {
+          cause,
+          hint: 'check the owner of the data folder; a socket path has at most 107 bytes',
+        }),
+      );
     });
     server.listen(path, resolve);
   });
@@ -57,9 +79,18 @@ export async function serveControl(app: Hono, path: string): Promise<ControlServ
 
 function errorDocument(error: PosternError): ErrorDocument {
   const { code, message, hint, fields } = error;
-  return { error: { code, message: withCause(message, error.cause), ...(hint === undefined ? {} : { hint }), fields } };
+  return {
+    error: {
+      code,
+      message: withCause(message, error.cause),
+      ...(hint === undefined ? {} : { hint }),
+      fields,
+    },
+  };
 }
 
 function withCause(message: string, cause: unknown): string {
-  return cause instanceof Error && cause.message !== '' && !message.includes(cause.message) ? `${message}: ${cause.message}` : message;
+  return cause instanceof Error && cause.message !== '' && !message.includes(cause.message)
+    ? `${message}: ${cause.message}`
+    : message;
 }

@@ -52,14 +52,26 @@ export interface EdgeStatus {
   readonly kinds: readonly KindStatus[];
   readonly lease: LeaseStatus;
   readonly accounts: readonly AccountStatus[];
-  readonly lookups: { readonly known: number; readonly unknown: number; readonly temporary: number; readonly notOurs: number };
+  readonly lookups: {
+    readonly known: number;
+    readonly unknown: number;
+    readonly temporary: number;
+    readonly notOurs: number;
+  };
   readonly connections: number;
   readonly memoryBytes: number;
   readonly warnings: readonly Warning[];
 }
 
 /** Exchange's SyncStatus values, where they fit. */
-export type SyncState = 'NotStarted' | 'InProgress' | 'Synchronized' | 'NotSynchronized' | 'DirectoryError' | 'Expired' | 'Skipped';
+export type SyncState =
+  | 'NotStarted'
+  | 'InProgress'
+  | 'Synchronized'
+  | 'NotSynchronized'
+  | 'DirectoryError'
+  | 'Expired'
+  | 'Skipped';
 
 export interface EdgeSyncStatus {
   readonly edge: string;
@@ -132,7 +144,11 @@ export interface VerifyDocument {
   readonly hubCount: number;
   readonly edgeCount: number;
   /** Entries that differ, by GUID; at most `--max-report`. */
-  readonly differences: readonly { readonly guid: string; readonly what: 'missing' | 'unexpected' | 'altered'; readonly addresses?: readonly string[] }[];
+  readonly differences: readonly {
+    readonly guid: string;
+    readonly what: 'missing' | 'unexpected' | 'altered';
+    readonly addresses?: readonly string[];
+  }[];
   readonly differenceCount: number;
 }
 

@@ -42,7 +42,12 @@ export async function guarded(context: Context, body: () => Promise<number | voi
   } catch (error) {
     if (!isPosternError(error)) throw error;
     const { stderr } = context.process;
-    const cause = error.cause instanceof Error && error.cause.message !== '' && !error.message.includes(error.cause.message) ? `: ${error.cause.message}` : '';
+    const cause =
+      error.cause instanceof Error &&
+      error.cause.message !== '' &&
+      !error.message.includes(error.cause.message)
+        ? `: ${error.cause.message}`
+        : '';
     stderr.write(`postern: ${error.message}${cause} [${error.code}]\n`);
     if (error.hint !== undefined) stderr.write(`  hint: ${error.hint}\n`);
     context.process.exitCode = exitCodeOf(error.code);
@@ -53,7 +58,10 @@ export function readConfigFile(context: Context, path: string): string {
   try {
     return readFileSync(resolve(context.cwd, path), 'utf8');
   } catch (cause) {
-    throw new PosternError('config.invalid', `cannot read ${path}`, { cause, hint: 'name the file with --config, or create it; README.md shows one' });
+    throw new PosternError('config.invalid', `cannot read ${path}`, {
+      cause,
+      hint: 'name the file with --config, or create it; README.md shows one',
+    });
   }
 }
 
@@ -85,11 +93,21 @@ export function hubDaemon(context: Context, given: string | undefined): ControlC
 }
 
 /** The daemons that are configured on this machine, for commands that serve both roles. */
-export function configuredDaemons(context: Context, given: string | undefined): { role: Role; client: ControlClient }[] {
+export function configuredDaemons(
+  context: Context,
+  given: string | undefined,
+): { role: Role; client: ControlClient }[] {
   const single = given ?? context.env['POSTERN_CONFIG'];
-  const candidates = single === undefined ? (['edge', 'hub'] as const).map((role) => join(CONFIG_FOLDER, `${role}.toml`)).filter((path) => existsSync(path)) : [single];
+  const candidates =
+    single === undefined
+      ? (['edge', 'hub'] as const)
+          .map((role) => join(CONFIG_FOLDER, `${role}.toml`))
+          .filter((path) => existsSync(path))
+      : [single];
   if (candidates.length === 0) {
-    throw new PosternError('config.invalid', `neither edge.toml nor hub.toml is in ${CONFIG_FOLDER}`, { hint: 'name the configuration with --config FILE' });
+    throw new PosternError('config.invalid', `neither edge.toml nor hub.toml is in ${CONFIG_FOLDER}`, {
+      hint: 'name the configuration with --config FILE',
+    });
   }
   return candidates.map((path) => {
     const role = roleOf(context, path);
