@@ -20,11 +20,6 @@ export function isNodeName(text: string): boolean {
   return NODE_NAME.test(text);
 }
 
-/** True for a fully qualified (or single-label) host name in ASCII, without a final dot. */
-export function isFqdn(text: string): boolean {
-  return FQDN.test(text);
-}
-
 /** Throws `usage` with the way to mend it when `text` is no node name. `what` is "edge" or "hub". */
 export function checkNodeName(text: string, what: 'edge' | 'hub'): string {
   if (isNodeName(text)) return text;
@@ -39,14 +34,6 @@ export function checkNodeName(text: string, what: 'edge' | 'hub'): string {
           : 'use one label of letters, digits and hyphens, at most 63 long',
     },
   );
-}
-
-/** Throws `usage` when `text` is no host name. */
-export function checkFqdn(text: string): string {
-  if (isFqdn(text)) return text;
-  throw new PosternError('usage', `not a host name: "${text.slice(0, 80)}"`, {
-    hint: 'write the fully qualified name, for example edge1.perimeter.example',
-  });
 }
 
 export function formatAccountName(name: AccountName): string {
@@ -73,7 +60,7 @@ export function sameName(a: string, b: string): boolean {
   return nameKey(a) === nameKey(b);
 }
 
-/** Host names are compared without case and without the final dot of DNS. */
+/** Host names are the same without regard to case and to the final dot of DNS. */
 export function sameFqdn(a: string, b: string): boolean {
   return nameKey(a.replace(/\.$/, '')) === nameKey(b.replace(/\.$/, ''));
 }

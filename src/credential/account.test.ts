@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { type Pin, pinFromBytes } from '../certificate/pin.ts';
 import { type Account, bindBootstrap, mayBind, provesEsra, sessionEndsAt } from './account.ts';
 import { NO_ACCOUNT_DIGEST } from './password.ts';
 
 const MIN = 60_000;
-const HUB = 'aa'.repeat(32);
-const OTHER = 'bb'.repeat(32);
+const HUB = pinFromBytes(Buffer.alloc(32, 1));
+const OTHER = pinFromBytes(Buffer.alloc(32, 2));
 const window = { effectiveAt: 1_000 * MIN, expiresAt: 2_000 * MIN };
 const esra: Account = {
   name: 'ESRA.edge1.hub1.0',
@@ -24,7 +25,7 @@ const bootstrap: Account = {
 };
 const sealed: Account = { ...bootstrap, pin: HUB };
 
-const outcome = (account: Account, now: number, pin: string | undefined): string => {
+const outcome = (account: Account, now: number, pin: Pin | undefined): string => {
   const decision = mayBind(account, now, pin);
   return decision.outcome === 'refused' ? decision.code : decision.outcome;
 };

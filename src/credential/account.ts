@@ -3,6 +3,7 @@
  * password check (see password.ts); the caller has verified neither pin nor password when it asks here, and must do both before it says yes.
  */
 import { formatDuration } from '../base/duration.ts';
+import type { Pin } from '../certificate/pin.ts';
 import type { PasswordDigest } from './password.ts';
 import type { Window } from './schedule.ts';
 
@@ -13,10 +14,10 @@ export interface Account extends Window {
   /** The hub that presents it; absent on a bootstrap account. */
   readonly hub?: string | undefined;
   /**
-   * The only client key it may be presented with (pin, lower-case hex). Absent only on a bootstrap account that nobody has used yet and whose
+   * The only client key it may be presented with (its pin). Absent only on a bootstrap account that nobody has used yet and whose
    * file was not sealed to a hub: the first bind binds it (`bindBootstrap`).
    */
-  readonly pin?: string | undefined;
+  readonly pin?: Pin | undefined;
   readonly password: PasswordDigest;
   readonly state: 'active' | 'suspended';
   /** SHA-256 (hex) of the credential record it was made from: the same record installs nothing twice. */
@@ -43,7 +44,7 @@ export type BindDecision =
  * Whether `account` may bind now, on a session whose client showed the key `peerPin` (`undefined`: none). The reason is for the edge's log and
  * for administrators; what goes out on the wire is one answer for all refusals.
  */
-export function mayBind(account: Account, now: number, peerPin: string | undefined): BindDecision {
+export function mayBind(account: Account, now: number, peerPin: Pin | undefined): BindDecision {
   if (peerPin === undefined) return refuse('no-client-certificate', 'the client showed no certificate');
   if (account.pin === undefined ? account.kind !== 'bootstrap' : account.pin !== peerPin) {
     return refuse(
@@ -70,7 +71,7 @@ function refuse(code: BindRefusal, reason: string): BindDecision {
  * The bootstrap account after a good bind: from now on it belongs to that client's key, so that whoever stole the file cannot use it after the
  * hub, and a theft before the hub is noticed. Returns `account` itself when nothing changes; a change must be durable before the bind is answered.
  */
-export function bindBootstrap(account: Account, peerPin: string): Account {
+export function bindBootstrap(account: Account, peerPin: Pin): Account {
   return account.kind === 'bootstrap' && account.pin === undefined ? { ...account, pin: peerPin } : account;
 }
 

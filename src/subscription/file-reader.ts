@@ -6,6 +6,7 @@
 import { SaxesParser } from 'saxes';
 import { type ErrorCode, PosternError } from '../base/error.ts';
 import { Secret } from '../base/secret.ts';
+import { isPin } from '../certificate/pin.ts';
 import {
   canonicalText,
   type Element,
@@ -160,15 +161,11 @@ function isElement(name: string): name is Element {
 function passwordOf(texts: FileTexts): FilePassword {
   const text = texts.ESRAPassword ?? '';
   if (texts.PosternSealedTo === undefined) return { kind: 'clear', secret: new Secret(text) };
-  const match = /^(\S{1,63}) ([0-9a-f]{64})$/.exec(texts.PosternSealedTo);
-  if (match === null)
+  const [hub, pin, ...rest] = texts.PosternSealedTo.split(' ');
+  if (hub === undefined || hub === '' || pin === undefined || !isPin(pin) || rest.length > 0) {
     throw malformed('PosternSealedTo is not a hub name and a fingerprint', 'PosternSealedTo');
-  return {
-    kind: 'sealed',
-    hub: match[1] as string,
-    pin: match[2] as string,
-    bytes: base64(text.replace(/[ \t\r\n]+/g, ''), 'ESRAPassword'),
-  };
+  }
+  return { kind: 'sealed', hub, pin, bytes: base64(text.replace(/[ \t\r\n]+/g, ''), 'ESRAPassword') };
 }
 
 function portOf(text: string): number {

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { PosternError } from '../base/error.ts';
 import type { Secret } from '../base/secret.ts';
+import type { Pin } from '../certificate/pin.ts';
 
 /** A file is refused above this size before it is parsed. Ours have about 3 KiB, with a large RSA certificate 6. */
 export const MOST_FILE_BYTES = 64 * 1024;
@@ -44,8 +45,8 @@ export type FileTexts = Readonly<Partial<Record<Element, string>>>;
 
 export type FilePassword =
   | { readonly kind: 'clear'; readonly secret: Secret }
-  /** Sealed to one hub (HPKE, `sealedPasswordContext` as associated data). `pin`: lower-case hex. */
-  | { readonly kind: 'sealed'; readonly hub: string; readonly pin: string; readonly bytes: Buffer };
+  /** Sealed to one hub (HPKE, `passwordContext` as associated data). */
+  | { readonly kind: 'sealed'; readonly hub: string; readonly pin: Pin; readonly bytes: Buffer };
 
 export interface SubscriptionFile {
   readonly edgeName: string;
@@ -88,20 +89,20 @@ export function canonicalText(element: Element, text: string): string {
 
 /** The bytes that PosternSignature covers: everything but itself. */
 export function signedBytesOf(texts: FileTexts): Buffer {
-  return canonicalBytes('postern subscription file 1', texts, ['PosternSignature']);
+  return canonicalBytes(texts, ['PosternSignature']);
 }
 
 export function passwordContextOf(texts: FileTexts): Buffer {
-  return canonicalBytes('postern subscription password 1', texts, ['ESRAPassword', 'PosternSignature']);
+  return canonicalBytes(texts, ['ESRAPassword', 'PosternSignature']);
 }
 
 export function subscriptionId(signedBytes: Uint8Array): string {
   return createHash('sha256').update(signedBytes).digest('hex');
 }
 
-/** Purpose, then name and text of each present element in the order of `ELEMENTS`; each string as UTF-8 behind its length (32 bits, big-endian). */
-function canonicalBytes(purpose: string, texts: FileTexts, without: readonly Element[]): Buffer {
-  const parts: Buffer[] = [lengthPrefixed(purpose)];
+/** Name and text of each present element in the order of `ELEMENTS`; each string as UTF-8 behind its length (32 bits, big-endian). */
+function canonicalBytes(texts: FileTexts, without: readonly Element[]): Buffer {
+  const parts: Buffer[] = [];
   for (const element of ELEMENTS) {
     const text = texts[element];
     if (text !== undefined && !without.includes(element))
