@@ -8,9 +8,9 @@ import type {
   Authentication, BindRequest, CompareRequest, DerefAliases, ExtendedRequest, Modification, ModifyDnRequest, ModifyKind, ModifyRequest, Request, Scope,
   SearchRequest,
 } from './message.ts';
+import { MAX_INT } from './max-int.ts';
 import { OPERATION_TAG } from './operation-tag.ts';
 
-const MAX_INT = 2_147_483_647;
 const SCOPES: readonly Scope[] = ['base', 'one', 'subtree'];
 const DEREF_ALIASES: readonly DerefAliases[] = ['never', 'searching', 'findingBase', 'always'];
 const MODIFY_KINDS: readonly ModifyKind[] = ['add', 'delete', 'replace', 'increment'];

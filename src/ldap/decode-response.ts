@@ -4,9 +4,9 @@ import { contextConstructed, contextTag, TAG } from '../asn1/tag.ts';
 import { decodeAttributes, decodeTexts } from './decode-attribute.ts';
 import type { DecodeLimits } from './limits.ts';
 import type { BindResponse, ExtendedResponse, IntermediateResponse, LdapResult, PlainResponse, Response, SearchResultReference } from './message.ts';
+import { MAX_INT } from './max-int.ts';
 import { OPERATION_TAG } from './operation-tag.ts';
 
-const MAX_INT = 2_147_483_647;
 
 /** Undefined when `tag` isn't a response's. */
 export function decodeResponse(reader: BerReader, tag: number, limits: DecodeLimits): Response | undefined {

@@ -6,15 +6,15 @@
 import { DecodeError } from '../asn1/decode-error.ts';
 import { BerReader } from '../asn1/reader.ts';
 import { contextConstructed, TAG } from '../asn1/tag.ts';
+import { decodeControls } from './decode-control.ts';
 import { decodeRequest } from './decode-request.ts';
 import { decodeResponse } from './decode-response.ts';
 import type { Frame } from './framer.ts';
 import { type DecodeLimits, SERVER_LIMITS } from './limits.ts';
 import type { Control, Message } from './message.ts';
 import { operationOfTag } from './operation-tag.ts';
+import { MAX_INT } from './max-int.ts';
 
-/** maxInt of RFC 4511 §4.1.1. */
-export const MAX_INT = 2_147_483_647;
 const CONTROLS = contextConstructed(0);
 const NO_CONTROLS: readonly Control[] = [];
 
@@ -84,18 +84,4 @@ function operationTag(reader: BerReader): number {
   const tag = reader.peek();
   if (operationOfTag(tag) === undefined) throw new DecodeError('unknown operation', reader.position);
   return tag;
-}
-
-/** RFC 4511 §4.1.11 */
-function decodeControls(reader: BerReader, limits: DecodeLimits): readonly Control[] {
-  const controls: Control[] = [];
-  while (reader.more) {
-    if (controls.length >= limits.controls) reader.fail('too many controls');
-    const outer = reader.enter(TAG.sequence);
-    const oid = reader.text();
-    const critical = reader.peek() === TAG.boolean ? reader.boolean() : false;
-    controls.push(reader.peek() === TAG.octetString ? { oid, critical, value: reader.octets() } : { oid, critical });
-    reader.skipRest(outer);
-  }
-  return controls;
 }

@@ -3,10 +3,14 @@ import { contextConstructed, TAG } from '../asn1/tag.ts';
 import type { BerWriter } from '../asn1/writer.ts';
 import type { Control } from './message.ts';
 
-/** `[0] Controls` (RFC 4511 §4.1.11), or nothing when there are none. */
+/** `[0] Controls` of a message, or nothing when there are none. */
 export function encodeControls(writer: BerWriter, controls: readonly Control[]): void {
-  if (controls.length === 0) return;
-  const list = writer.open(contextConstructed(0));
+  if (controls.length > 0) encodeControlList(writer, controls, contextConstructed(0));
+}
+
+/** `Controls` under a tag of the caller's. */
+export function encodeControlList(writer: BerWriter, controls: readonly Control[], tag: number): void {
+  const list = writer.open(tag);
   for (const control of controls) {
     const mark = writer.open(TAG.sequence);
     writer.text(control.oid);
