@@ -1,0 +1,30 @@
+/** `postern hub run|key`: the hub daemon, and the public key that a subscription file can be sealed to. */
+import { buildCommand, buildRouteMap } from '@stricli/core';
+import { runHub } from '../../daemon/hub.ts';
+import { type Context, guarded, hubConfig, hubDaemon } from '../context.ts';
+import { configFlag } from '../flags.ts';
+
+interface Flags {
+  readonly config?: string;
+}
+
+const run = buildCommand({
+  docs: { brief: 'Run the hub daemon in the foreground' },
+  parameters: { flags: { config: configFlag }, aliases: { c: 'config' } },
+  func(this: Context, flags: Flags) {
+    return guarded(this, () => runHub(hubConfig(this, flags.config), this.signal));
+  },
+});
+
+const key = buildCommand({
+  docs: { brief: 'Print the public key of this hub, for "postern subscription create --seal-to"' },
+  parameters: { flags: { config: configFlag }, aliases: { c: 'config' } },
+  func(this: Context, flags: Flags) {
+    return guarded(this, async () => {
+      const { text } = await hubDaemon(this, flags.config).call<{ text: string }>('GET', '/v1/key');
+      this.process.stdout.write(text);
+    });
+  },
+});
+
+export const hubRoutes = buildRouteMap({ docs: { brief: 'The hub daemon' }, routes: { run, key } });

@@ -1,0 +1,65 @@
+#!/usr/bin/env node
+/** The `postern` command. */
+import { buildApplication, buildRouteMap, run } from '@stricli/core';
+import { systemClock } from '../base/clock.ts';
+import { systemRandom } from '../base/random.ts';
+import { VERSION } from '../base/version.ts';
+import { configRoutes } from './command/config.ts';
+import { demoCommand } from './command/demo.ts';
+import { directoryRoutes } from './command/directory.ts';
+import { domainRoutes } from './command/domain.ts';
+import { edgeRoutes } from './command/edge.ts';
+import { hubRoutes } from './command/hub.ts';
+import { lookupCommand } from './command/lookup.ts';
+import { statusCommand } from './command/status.ts';
+import { subscriptionRoutes } from './command/subscription.ts';
+import { syncRoutes } from './command/sync.ts';
+import type { Context } from './context.ts';
+import { EXIT } from './exit-code.ts';
+
+const routes = buildRouteMap({
+  docs: {
+    brief: 'Keeps the guarded door between a perimeter network and the organisation inside',
+    fullDescription: [
+      'Without a command: status.',
+      '',
+      'Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 degraded, 4 critical, 5 daemon unreachable, 6 not found, 7 refused.',
+    ].join('\n'),
+  },
+  defaultCommand: 'status',
+  routes: {
+    status: statusCommand,
+    lookup: lookupCommand,
+    subscription: subscriptionRoutes,
+    sync: syncRoutes,
+    domain: domainRoutes,
+    directory: directoryRoutes,
+    config: configRoutes,
+    edge: edgeRoutes,
+    hub: hubRoutes,
+    demo: demoCommand,
+  },
+});
+
+const application = buildApplication(routes, {
+  name: 'postern',
+  versionInfo: { currentVersion: VERSION },
+  scanner: { caseStyle: 'allow-kebab-for-camel' },
+  documentation: { caseStyle: 'convert-camel-to-kebab', useAliasInUsageLine: true },
+  determineExitCode: () => EXIT.failed,
+});
+
+const stop = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort(name));
+
+const context: Context = {
+  process,
+  clock: systemClock,
+  random: systemRandom,
+  cwd: process.cwd(),
+  env: process.env,
+  signal: stop.signal,
+};
+await run(application, process.argv.slice(2), context);
+// The library reports misuse as negative codes; to the shell that is one of ours.
+if (typeof process.exitCode === 'number' && process.exitCode < 0) process.exitCode = EXIT.usage;
