@@ -34,6 +34,13 @@ export const POSTERN_ATTRIBUTE = {
   posternMappingVersion: `${POSTERN_ARC}.1.25`,
   posternSyncEpoch: `${POSTERN_ARC}.1.26`,
   posternResult: `${POSTERN_ARC}.1.27`,
+  /** HPKE-sealed key of an edge's address hashes. */
+  posternSealedKey: `${POSTERN_ARC}.1.28`,
+  /** How many removals the hub is about to make in this pass: the removal guard judges the pass by it. */
+  posternPlannedRemovals: `${POSTERN_ARC}.1.29`,
+  /** Time at which an administrator rejected a removal: the entry goes on answering. */
+  posternKept: `${POSTERN_ARC}.1.30`,
+  posternPort: `${POSTERN_ARC}.1.31`,
 } as const;
 export type PosternAttribute = keyof typeof POSTERN_ATTRIBUTE;
 
