@@ -66,7 +66,7 @@ const CONTROL = /\p{Cc}/u;
 const UNQUOTED = /^[\w!#$%&'*+\-/=?^`{|}~.\u{a0}-\u{10ffff}]+$/u;
 const DOT_STRING =
   /^[\w!#$%&'*+\-/=?^`{|}~\u{a0}-\u{10ffff}]+(?:\.[\w!#$%&'*+\-/=?^`{|}~\u{a0}-\u{10ffff}]+)*$/u;
-const QUOTED = /^"((?:[^"\\]|\\.)*)"@/u;
+const QUOTED = /^"((?:[^"\\]|\\.)*)"@/su;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -173,7 +173,7 @@ function parseAny(text: string): Address | AddressProblem {
   if (text.startsWith('"')) {
     const quoted = QUOTED.exec(text);
     if (quoted === null) return text.includes('@') ? 'bad-local-part' : 'no-domain';
-    content = quoted[1]!.replace(/\\(.)/gu, '$1');
+    content = quoted[1]!.replace(/\\(.)/gsu, '$1');
     rest = text.slice(quoted[0].length);
   } else {
     const at = text.lastIndexOf('@');
