@@ -4,7 +4,9 @@
  */
 import type { Random } from '../../src/base/random.ts';
 
-export type Change = { kind: 'write'; position: number; bytes: Buffer } | { kind: 'truncate'; length: number };
+export type Change =
+  | { kind: 'write'; position: number; bytes: Buffer }
+  | { kind: 'truncate'; length: number };
 
 /** How much a disk writes at once at least; a torn write leaves some sectors old and some new. */
 const SECTOR = 512;

@@ -43,7 +43,10 @@ test('replaceFile leaves the old or the new content at every step, never a mixtu
     const files = await fresh();
     await replaceFile(files, '/data/a', Buffer.from('old'));
     files.powerOffAtStep(files.steps + step);
-    const finished = await replaceFile(files, '/data/a', Buffer.from('new')).then(() => true, () => false);
+    const finished = await replaceFile(files, '/data/a', Buffer.from('new')).then(
+      () => true,
+      () => false,
+    );
     for (let seed = 0; seed < 20; seed++) {
       const content = text(files.powerLoss({ seed: `${seed}` }), '/data/a');
       outcomes.add(content);
@@ -72,7 +75,8 @@ test('torn writes leave sectors of both kinds', async () => {
   files.put('/data/a', Buffer.alloc(2048, 'a'));
   const file = await files.open('/data/a', 'write');
   await file.write(Buffer.alloc(2048, 'b'), 0);
-  for (let seed = 0; seed < 200; seed++) seen.add(text(files.powerLoss({ seed: `${seed}` }), '/data/a') ?? '');
+  for (let seed = 0; seed < 200; seed++)
+    seen.add(text(files.powerLoss({ seed: `${seed}` }), '/data/a') ?? '');
   const mixed = [...seen].filter((content) => content.includes('a') && content.includes('b'));
   expect(mixed.length).toBeGreaterThan(5);
   expect(seen).toContain('a'.repeat(2048));

@@ -20,7 +20,16 @@ import type { Random } from '../../src/base/random.ts';
 import { DiskFile } from './disk-file.ts';
 import { fakeRandom } from './random.ts';
 
-export type StepKind = 'create' | 'write' | 'truncate' | 'datasync' | 'rename' | 'remove' | 'makeFolder' | 'syncFolder' | 'read';
+export type StepKind =
+  | 'create'
+  | 'write'
+  | 'truncate'
+  | 'datasync'
+  | 'rename'
+  | 'remove'
+  | 'makeFolder'
+  | 'syncFolder'
+  | 'read';
 
 export interface Step {
   readonly kind: StepKind;
@@ -70,7 +79,15 @@ export class FakeFiles implements Files {
   /** Changing steps begun so far. */
   steps = 0;
   readonly counts: Record<StepKind, number> = {
-    create: 0, write: 0, truncate: 0, datasync: 0, rename: 0, remove: 0, makeFolder: 0, syncFolder: 0, read: 0,
+    create: 0,
+    write: 0,
+    truncate: 0,
+    datasync: 0,
+    rename: 0,
+    remove: 0,
+    makeFolder: 0,
+    syncFolder: 0,
+    read: 0,
   };
   /** Called before each step takes effect; may wait, or throw to make the step fail. */
   before: ((step: Step) => void | Promise<void>) | undefined;
@@ -121,7 +138,10 @@ export class FakeFiles implements Files {
     for (const folder of new Set(this.#renames.map(homeOf))) {
       const count = this.#renames.filter((change) => homeOf(change) === folder).length;
       const share = likelihood();
-      limits.set(folder, share === 0 || share === 1 ? share * count : Math.floor(random.fraction() * (count + 1)));
+      limits.set(
+        folder,
+        share === 0 || share === 1 ? share * count : Math.floor(random.fraction() * (count + 1)),
+      );
     }
     for (const change of this.#renames) {
       const left = limits.get(homeOf(change)) ?? 0;
@@ -140,7 +160,8 @@ export class FakeFiles implements Files {
   /** Puts a file there, durably. */
   put(path: string, bytes: Uint8Array): void {
     const file = new DiskFile(bytes);
-    for (let folder = dirname(normalize(path)); !this.#folders.has(folder); folder = dirname(folder)) this.#folders.add(folder);
+    for (let folder = dirname(normalize(path)); !this.#folders.has(folder); folder = dirname(folder))
+      this.#folders.add(folder);
     this.#seen.set(normalize(path), file);
     this.#onDisk.set(normalize(path), file);
   }
@@ -206,7 +227,10 @@ export class FakeFiles implements Files {
     const at = normalize(folder);
     await this.#step('read', at);
     this.#needFolder(at);
-    return [...this.#seen.keys(), ...this.#folders].filter((path) => path !== '/' && dirname(path) === at).map((path) => basename(path)).sort();
+    return [...this.#seen.keys(), ...this.#folders]
+      .filter((path) => path !== '/' && dirname(path) === at)
+      .map((path) => basename(path))
+      .sort();
   }
 
   async makeFolder(path: string): Promise<void> {
@@ -260,7 +284,9 @@ export class FakeFiles implements Files {
       datasync: async () => {
         need(false);
         const covered = file.pending.length;
-        await this.#step('datasync', path, (fault) => file.flush(covered, fault.done === 1 ? 'written' : 'dropped'));
+        await this.#step('datasync', path, (fault) =>
+          file.flush(covered, fault.done === 1 ? 'written' : 'dropped'),
+        );
         file.flush(covered);
       },
       size: async () => {
@@ -284,7 +310,9 @@ export class FakeFiles implements Files {
     await this.before?.({ kind, path, number });
     await null;
     if (this.#off) throw failure('EIO', 'power is off', path);
-    const planned = this.#faults.find(({ fault, left }) => left > 0 && fault.on === kind && path.endsWith(fault.path ?? ''));
+    const planned = this.#faults.find(
+      ({ fault, left }) => left > 0 && fault.on === kind && path.endsWith(fault.path ?? ''),
+    );
     if (planned === undefined) return;
     if (planned.skip > 0) {
       planned.skip -= 1;
