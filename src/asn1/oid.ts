@@ -44,12 +44,16 @@ function arc(buffer: Uint8Array, start: number, end: number): number | bigint {
 
 /** Numericoid of RFC 4512 §1.4: at least two arcs, no leading zeros; arcs of up to 84 digits. */
 export function isOid(text: string): boolean {
-  return text.length <= 1024 && /^(?:[01]\.(?:\d|[1-3]\d)|2\.(?:0|[1-9]\d{0,83}))(?:\.(?:0|[1-9]\d{0,83}))*$/.test(text);
+  return (
+    text.length <= 1024 &&
+    /^(?:[01]\.(?:\d|[1-3]\d)|2\.(?:0|[1-9]\d{0,83}))(?:\.(?:0|[1-9]\d{0,83}))*$/.test(text)
+  );
 }
 
 /** Dotted decimal to content octets. Throws `usage` for anything that isn't an object identifier. */
 export function encodeOid(text: string): Buffer {
-  if (!isOid(text)) throw new PosternError('usage', 'not an object identifier', { fields: { oid: text.slice(0, 80) } });
+  if (!isOid(text))
+    throw new PosternError('usage', 'not an object identifier', { fields: { oid: text.slice(0, 80) } });
   const [first = '', second = '', ...rest] = text.split('.');
   const octets: number[] = [];
   pushArc(octets, BigInt(first) * 40n + BigInt(second));

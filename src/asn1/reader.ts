@@ -219,7 +219,8 @@ export class BerReader {
       if (count > 4) this.fail('length of more than four octets');
       if (content + count > this.#end) this.fail('length octets are missing');
       length = 0;
-      for (const stop = content + count; content < stop; content++) length = length * 256 + (buffer[content] as number);
+      for (const stop = content + count; content < stop; content++)
+        length = length * 256 + (buffer[content] as number);
       if (this.#der && (length < 0x80 || length < 256 ** (count - 1))) this.fail('length is not minimal', at);
     }
     if (length > this.#end - content) this.fail('element reaches past the end of what contains it', at);
@@ -244,13 +245,15 @@ export class BerReader {
     if (end - start < 2) return;
     const first = this.buffer[start] as number;
     const signBit = (this.buffer[start + 1] as number) >> 7;
-    if ((first === 0 && signBit === 0) || (first === 0xff && signBit === 1)) this.fail('integer is not minimal', start);
+    if ((first === 0 && signBit === 0) || (first === 0xff && signBit === 1))
+      this.fail('integer is not minimal', start);
   }
 }
 
 /** Decodes UTF-8 strictly. Cheap when valid: only a replacement character in the result makes a second look needed. */
 export function utf8(buffer: Buffer, start = 0, end = buffer.length): string {
   const text = buffer.toString('utf8', start, end);
-  if (text.includes('\ufffd') && !isUtf8(buffer.subarray(start, end))) throw new DecodeError('text is not valid UTF-8', start);
+  if (text.includes('\ufffd') && !isUtf8(buffer.subarray(start, end)))
+    throw new DecodeError('text is not valid UTF-8', start);
   return text;
 }

@@ -130,7 +130,8 @@ export class BerWriter {
       buffer[this.#position++] = value & 0xff;
       return;
     }
-    if (typeof value === 'number' && value >= 0 && value < 0x8000_0000 && Number.isInteger(value)) return this.#int32(value, tag);
+    if (typeof value === 'number' && value >= 0 && value < 0x8000_0000 && Number.isInteger(value))
+      return this.#int32(value, tag);
     this.octets(integerOctets(value), tag);
   }
 
@@ -176,7 +177,8 @@ export class BerWriter {
     const buffer = this.#buffer;
     buffer[this.#position++] = tag;
     buffer[this.#position++] = count;
-    for (let shift = (count - 1) * 8; shift >= 0; shift -= 8) buffer[this.#position++] = (value >>> shift) & 0xff;
+    for (let shift = (count - 1) * 8; shift >= 0; shift -= 8)
+      buffer[this.#position++] = (value >>> shift) & 0xff;
   }
 
   #ensure(more: number): void {
@@ -206,17 +208,24 @@ function writeLength(buffer: Buffer, at: number, length: number): number {
   }
   const count = lengthOctets(length) - 1;
   buffer[at] = 0x80 | count;
-  for (let i = 1, shift = (count - 1) * 8; i <= count; i++, shift -= 8) buffer[at + i] = (length >>> shift) & 0xff;
+  for (let i = 1, shift = (count - 1) * 8; i <= count; i++, shift -= 8)
+    buffer[at + i] = (length >>> shift) & 0xff;
   return at + 1 + count;
 }
 
 /** Two's complement, minimal. */
 function integerOctets(value: number | bigint): Buffer {
-  if (typeof value === 'number' && !Number.isSafeInteger(value)) throw new PosternError('usage', 'not an integer that can be encoded');
+  if (typeof value === 'number' && !Number.isSafeInteger(value))
+    throw new PosternError('usage', 'not an integer that can be encoded');
   const big = BigInt(value);
   let bytes = 1;
   while (BigInt.asIntN(bytes * 8, big) !== big) bytes++;
-  return Buffer.from(BigInt.asUintN(bytes * 8, big).toString(16).padStart(bytes * 2, '0'), 'hex');
+  return Buffer.from(
+    BigInt.asUintN(bytes * 8, big)
+      .toString(16)
+      .padStart(bytes * 2, '0'),
+    'hex',
+  );
 }
 
 /** Encodes one value with a writer of its own. */

@@ -141,7 +141,10 @@ export function encodeReadResult(entry: Omit<SearchResultEntry, 'op'>): Buffer {
   });
 }
 
-export function decodeReadResult(value: Buffer | undefined, limits: DecodeLimits = SERVER_LIMITS): SearchResultEntry {
+export function decodeReadResult(
+  value: Buffer | undefined,
+  limits: DecodeLimits = SERVER_LIMITS,
+): SearchResultEntry {
   return decodeValue(value, (reader) => {
     const outer = reader.enter(OPERATION_TAG.searchResultEntry);
     const dn = reader.text();

@@ -70,7 +70,9 @@ export function findControl(controls: readonly Control[], oid: string): Control 
 }
 
 const NAMES: ReadonlyMap<string, string> = new Map(
-  [CONTROL, EXTENDED, INTERMEDIATE, FEATURE].flatMap((table) => Object.entries(table).map(([name, oid]): [string, string] => [oid, name])),
+  [CONTROL, EXTENDED, INTERMEDIATE, FEATURE].flatMap((table) =>
+    Object.entries(table).map(([name, oid]): [string, string] => [oid, name]),
+  ),
 );
 
 /** "pagedResults", or the OID itself when it has no name here: for messages. */

@@ -12,7 +12,9 @@ export function decodeControls(reader: BerReader, limits: DecodeLimits): readonl
     const outer = reader.enter(TAG.sequence);
     const oid = reader.text();
     const critical = reader.peek() === TAG.boolean ? reader.boolean() : false;
-    controls.push(reader.peek() === TAG.octetString ? { oid, critical, value: reader.octets() } : { oid, critical });
+    controls.push(
+      reader.peek() === TAG.octetString ? { oid, critical, value: reader.octets() } : { oid, critical },
+    );
     reader.skipRest(outer);
   }
   return controls;

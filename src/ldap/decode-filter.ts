@@ -54,7 +54,11 @@ function spend(reader: BerReader, budget: Budget): void {
   if (--budget.nodes < 0) reader.fail('filter has too many components');
 }
 
-function decodeAssertion(reader: BerReader, tag: number, kind: 'equality' | 'greaterOrEqual' | 'lessOrEqual' | 'approx'): Filter {
+function decodeAssertion(
+  reader: BerReader,
+  tag: number,
+  kind: 'equality' | 'greaterOrEqual' | 'lessOrEqual' | 'approx',
+): Filter {
   const outer = reader.enter(tag);
   const attribute = reader.text();
   const value = reader.octets();
@@ -77,7 +81,13 @@ function decodeSubstrings(reader: BerReader, budget: Budget): Filter {
   const final = reader.peek() === contextTag(2) ? reader.octets(contextTag(2)) : undefined;
   reader.leave(list);
   reader.skipRest(outer);
-  return { kind: 'substrings', attribute, any, ...(initial !== undefined && { initial }), ...(final !== undefined && { final }) };
+  return {
+    kind: 'substrings',
+    attribute,
+    any,
+    ...(initial !== undefined && { initial }),
+    ...(final !== undefined && { final }),
+  };
 }
 
 /** MatchingRuleAssertion: at least one of rule and type. */
@@ -87,9 +97,14 @@ function decodeExtensible(reader: BerReader): Filter {
   const attribute = reader.peek() === contextTag(2) ? reader.text(contextTag(2)) : undefined;
   const value = reader.octets(contextTag(3));
   const dnAttributes = reader.peek() === contextTag(4) ? reader.boolean(contextTag(4)) : false;
-  if (matchingRule === undefined && attribute === undefined) reader.fail('extensible filter names neither rule nor attribute');
+  if (matchingRule === undefined && attribute === undefined)
+    reader.fail('extensible filter names neither rule nor attribute');
   reader.skipRest(outer);
   return {
-    kind: 'extensible', value, dnAttributes, ...(matchingRule !== undefined && { matchingRule }), ...(attribute !== undefined && { attribute }),
+    kind: 'extensible',
+    value,
+    dnAttributes,
+    ...(matchingRule !== undefined && { matchingRule }),
+    ...(attribute !== undefined && { attribute }),
   };
 }

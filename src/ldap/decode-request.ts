@@ -5,7 +5,17 @@ import { decodeAttribute, decodeAttributes, decodeTexts } from './decode-attribu
 import { decodeFilter } from './decode-filter.ts';
 import type { DecodeLimits } from './limits.ts';
 import type {
-  Authentication, BindRequest, CompareRequest, DerefAliases, ExtendedRequest, Modification, ModifyDnRequest, ModifyKind, ModifyRequest, Request, Scope,
+  Authentication,
+  BindRequest,
+  CompareRequest,
+  DerefAliases,
+  ExtendedRequest,
+  Modification,
+  ModifyDnRequest,
+  ModifyKind,
+  ModifyRequest,
+  Request,
+  Scope,
   SearchRequest,
 } from './message.ts';
 import { MAX_INT } from './max-int.ts';
@@ -81,7 +91,17 @@ function decodeSearch(reader: BerReader, limits: DecodeLimits): SearchRequest {
   const attributes = decodeTexts(reader, limits.attributes);
   reader.leave(selection);
   reader.skipRest(outer);
-  return { op: 'searchRequest', base, scope, derefAliases, sizeLimit, timeLimit, typesOnly, filter, attributes };
+  return {
+    op: 'searchRequest',
+    base,
+    scope,
+    derefAliases,
+    sizeLimit,
+    timeLimit,
+    typesOnly,
+    filter,
+    attributes,
+  };
 }
 
 function decodeModify(reader: BerReader, limits: DecodeLimits): ModifyRequest {

@@ -3,10 +3,17 @@ import type { BerReader } from '../asn1/reader.ts';
 import { contextConstructed, contextTag, TAG } from '../asn1/tag.ts';
 import { decodeAttributes, decodeTexts } from './decode-attribute.ts';
 import type { DecodeLimits } from './limits.ts';
-import type { BindResponse, ExtendedResponse, IntermediateResponse, LdapResult, PlainResponse, Response, SearchResultReference } from './message.ts';
+import type {
+  BindResponse,
+  ExtendedResponse,
+  IntermediateResponse,
+  LdapResult,
+  PlainResponse,
+  Response,
+  SearchResultReference,
+} from './message.ts';
 import { MAX_INT } from './max-int.ts';
 import { OPERATION_TAG } from './operation-tag.ts';
-
 
 /** Undefined when `tag` isn't a response's. */
 export function decodeResponse(reader: BerReader, tag: number, limits: DecodeLimits): Response | undefined {
@@ -55,7 +62,12 @@ function decodeResult(reader: BerReader, limits: DecodeLimits): LdapResult {
   return { code, matchedDn, diagnostic, referrals };
 }
 
-function decodePlain(reader: BerReader, tag: number, op: PlainResponse['op'], limits: DecodeLimits): PlainResponse {
+function decodePlain(
+  reader: BerReader,
+  tag: number,
+  op: PlainResponse['op'],
+  limits: DecodeLimits,
+): PlainResponse {
   const outer = reader.enter(tag);
   const result = decodeResult(reader, limits);
   reader.skipRest(outer);
@@ -74,7 +86,9 @@ function decodeBind(reader: BerReader, limits: DecodeLimits): BindResponse {
   const result = decodeResult(reader, limits);
   const credentials = reader.peek() === contextTag(7) ? reader.octets(contextTag(7)) : undefined;
   reader.skipRest(outer);
-  return credentials === undefined ? { op: 'bindResponse', result } : { op: 'bindResponse', result, serverSaslCredentials: credentials };
+  return credentials === undefined
+    ? { op: 'bindResponse', result }
+    : { op: 'bindResponse', result, serverSaslCredentials: credentials };
 }
 
 function decodeExtended(reader: BerReader, limits: DecodeLimits): ExtendedResponse {
@@ -83,7 +97,12 @@ function decodeExtended(reader: BerReader, limits: DecodeLimits): ExtendedRespon
   const oid = reader.peek() === contextTag(10) ? reader.text(contextTag(10)) : undefined;
   const value = reader.peek() === contextTag(11) ? reader.octets(contextTag(11)) : undefined;
   reader.skipRest(outer);
-  return { op: 'extendedResponse', result, ...(oid !== undefined && { oid }), ...(value !== undefined && { value }) };
+  return {
+    op: 'extendedResponse',
+    result,
+    ...(oid !== undefined && { oid }),
+    ...(value !== undefined && { value }),
+  };
 }
 
 function decodeIntermediate(reader: BerReader): IntermediateResponse {
@@ -91,5 +110,9 @@ function decodeIntermediate(reader: BerReader): IntermediateResponse {
   const oid = reader.peek() === contextTag(0) ? reader.text(contextTag(0)) : undefined;
   const value = reader.peek() === contextTag(1) ? reader.octets(contextTag(1)) : undefined;
   reader.skipRest(outer);
-  return { op: 'intermediateResponse', ...(oid !== undefined && { oid }), ...(value !== undefined && { value }) };
+  return {
+    op: 'intermediateResponse',
+    ...(oid !== undefined && { oid }),
+    ...(value !== undefined && { value }),
+  };
 }

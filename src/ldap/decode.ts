@@ -53,7 +53,11 @@ export function peekMessage(frame: Frame): MessagePeek {
 }
 
 /** Controls of a message that was peeked at. */
-export function decodeControlsAt(frame: Frame, peek: MessagePeek, limits: DecodeLimits = SERVER_LIMITS): readonly Control[] {
+export function decodeControlsAt(
+  frame: Frame,
+  peek: MessagePeek,
+  limits: DecodeLimits = SERVER_LIMITS,
+): readonly Control[] {
   if (peek.controlsStart === peek.controlsEnd) return NO_CONTROLS;
   return decodeControls(new BerReader(frame.buffer, peek.controlsStart, peek.controlsEnd), limits);
 }
@@ -63,7 +67,10 @@ export function decodeMessage(frame: Frame, limits: DecodeLimits = SERVER_LIMITS
   const outer = reader.enter(TAG.sequence);
   const messageId = reader.integer(0, MAX_INT);
   const tag = operationTag(reader);
-  const operation = decodeRequest(reader, tag, limits) ?? decodeResponse(reader, tag, limits) ?? reader.fail('unknown operation');
+  const operation =
+    decodeRequest(reader, tag, limits) ??
+    decodeResponse(reader, tag, limits) ??
+    reader.fail('unknown operation');
   let controls = NO_CONTROLS;
   if (reader.peek() === CONTROLS) {
     const message = reader.enter(CONTROLS);

@@ -16,7 +16,11 @@ export interface WireAttribute {
 
 /** Appends one message that holds an entry. */
 export function encodeSearchResultEntry(
-  writer: BerWriter, messageId: number, dn: string | Uint8Array, attributes: readonly WireAttribute[], controls: readonly Control[] = [],
+  writer: BerWriter,
+  messageId: number,
+  dn: string | Uint8Array,
+  attributes: readonly WireAttribute[],
+  controls: readonly Control[] = [],
 ): void {
   const dnLength = size(dn);
   let listLength = 0;
@@ -26,7 +30,8 @@ export function encodeSearchResultEntry(
   }
   const bodyLength = 1 + lengthOctets(dnLength) + dnLength + 1 + lengthOctets(listLength) + listLength;
   const message = controls.length === 0 ? undefined : writer.open(TAG.sequence);
-  if (message === undefined) writer.header(TAG.sequence, integerSize(messageId) + 1 + lengthOctets(bodyLength) + bodyLength);
+  if (message === undefined)
+    writer.header(TAG.sequence, integerSize(messageId) + 1 + lengthOctets(bodyLength) + bodyLength);
   writer.integer(messageId);
   writer.header(OPERATION_TAG.searchResultEntry, bodyLength);
   string(writer, dn);

@@ -2,7 +2,15 @@
 import { contextConstructed, contextTag, TAG } from '../asn1/tag.ts';
 import type { BerWriter } from '../asn1/writer.ts';
 import { encodeFilter } from './encode-filter.ts';
-import type { Attribute, BindRequest, ModifyDnRequest, ModifyRequest, Operation, Response, SearchRequest } from './message.ts';
+import type {
+  Attribute,
+  BindRequest,
+  ModifyDnRequest,
+  ModifyRequest,
+  Operation,
+  Response,
+  SearchRequest,
+} from './message.ts';
 import { OPERATION_TAG } from './operation-tag.ts';
 
 const SCOPE = { base: 0, one: 1, subtree: 2 } as const;
@@ -10,7 +18,10 @@ const DEREF = { never: 0, searching: 1, findingBase: 2, always: 3 } as const;
 const MODIFY = { add: 0, delete: 1, replace: 2, increment: 3 } as const;
 
 /** Appends the operation and returns true, or returns false when it is a response. */
-export function encodeRequest(writer: BerWriter, operation: Operation): operation is Exclude<Operation, Response> {
+export function encodeRequest(
+  writer: BerWriter,
+  operation: Operation,
+): operation is Exclude<Operation, Response> {
   switch (operation.op) {
     case 'bindRequest':
       encodeBind(writer, operation);

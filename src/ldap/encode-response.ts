@@ -12,7 +12,8 @@ export function encodeResponse(writer: BerWriter, operation: Exclude<Response, S
       break;
     case 'bindResponse':
       encodeResult(writer, operation.result);
-      if (operation.serverSaslCredentials !== undefined) writer.octets(operation.serverSaslCredentials, contextTag(7));
+      if (operation.serverSaslCredentials !== undefined)
+        writer.octets(operation.serverSaslCredentials, contextTag(7));
       break;
     case 'extendedResponse':
       encodeResult(writer, operation.result);

@@ -57,7 +57,10 @@ export function encodeEndTransactionResponse(value: EndTransactionResponse): Buf
   });
 }
 
-export function decodeEndTransactionResponse(value: Buffer | undefined, limits: DecodeLimits = SERVER_LIMITS): EndTransactionResponse {
+export function decodeEndTransactionResponse(
+  value: Buffer | undefined,
+  limits: DecodeLimits = SERVER_LIMITS,
+): EndTransactionResponse {
   return decodeValue(value, (reader) => {
     const outer = reader.enter(TAG.sequence);
     const failedMessageId = reader.peek() === TAG.integer ? reader.integer(0, MAX_INT) : undefined;

@@ -131,7 +131,8 @@ export class Framer implements Iterable<Frame>, Iterator<Frame, undefined> {
       length = 0;
       for (let i = start + 2; i < start + header; i++) length = length * 256 + (buffer[i] as number);
     }
-    if (header + length > this.#maxMessageBytes) this.#fail(`message of ${header + length} octets is over the limit of ${this.#maxMessageBytes}`, 1);
+    if (header + length > this.#maxMessageBytes)
+      this.#fail(`message of ${header + length} octets is over the limit of ${this.#maxMessageBytes}`, 1);
     return header + length;
   }
 

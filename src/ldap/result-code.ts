@@ -55,7 +55,9 @@ export const RESULT_CODE = {
 
 export type ResultName = keyof typeof RESULT_CODE;
 
-const NAMES: ReadonlyMap<number, ResultName> = new Map(Object.entries(RESULT_CODE).map(([name, code]) => [code, name as ResultName]));
+const NAMES: ReadonlyMap<number, ResultName> = new Map(
+  Object.entries(RESULT_CODE).map(([name, code]) => [code, name as ResultName]),
+);
 
 /** "noSuchObject"; "result 4711" for a code nobody told us of. */
 export function resultName(code: number): string {
@@ -69,5 +71,10 @@ export function resultCode(name: string): number | undefined {
 
 /** Codes that don't mean failure: success, both outcomes of a compare, and a SASL bind that goes on (RFC 4511 Appendix A.1). */
 export function isSuccess(code: number): boolean {
-  return code === RESULT_CODE.success || code === RESULT_CODE.compareFalse || code === RESULT_CODE.compareTrue || code === RESULT_CODE.saslBindInProgress;
+  return (
+    code === RESULT_CODE.success ||
+    code === RESULT_CODE.compareFalse ||
+    code === RESULT_CODE.compareTrue ||
+    code === RESULT_CODE.saslBindInProgress
+  );
 }

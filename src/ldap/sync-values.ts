@@ -28,8 +28,17 @@ export interface SyncDone {
 /** RFC 4533 §2.5, in an intermediate response. */
 export type SyncInfo =
   | { readonly kind: 'newCookie'; readonly cookie: Buffer }
-  | { readonly kind: 'refreshDelete' | 'refreshPresent'; readonly cookie?: Buffer; readonly refreshDone: boolean }
-  | { readonly kind: 'idSet'; readonly cookie?: Buffer; readonly refreshDeletes: boolean; readonly entryUuids: readonly Buffer[] };
+  | {
+      readonly kind: 'refreshDelete' | 'refreshPresent';
+      readonly cookie?: Buffer;
+      readonly refreshDone: boolean;
+    }
+  | {
+      readonly kind: 'idSet';
+      readonly cookie?: Buffer;
+      readonly refreshDeletes: boolean;
+      readonly entryUuids: readonly Buffer[];
+    };
 
 const STATES = ['present', 'add', 'modify', 'delete'] as const;
 const UUID_OCTETS = 16;
@@ -95,7 +104,9 @@ export function decodeSyncDone(value: Buffer | undefined): SyncDone {
 export function encodeSyncInfo(value: SyncInfo): Buffer {
   return encodeDer((writer) => {
     if (value.kind === 'newCookie') return writer.octets(value.cookie, contextTag(0));
-    const mark = writer.open(contextConstructed(value.kind === 'refreshDelete' ? 1 : value.kind === 'refreshPresent' ? 2 : 3));
+    const mark = writer.open(
+      contextConstructed(value.kind === 'refreshDelete' ? 1 : value.kind === 'refreshPresent' ? 2 : 3),
+    );
     if (value.cookie !== undefined) writer.octets(value.cookie);
     if (value.kind === 'idSet') {
       if (value.refreshDeletes) writer.boolean(true);
@@ -121,7 +132,11 @@ export function decodeSyncInfo(value: Buffer | undefined): SyncInfo {
         const cookie = optionalCookie(reader);
         const refreshDone = optionalBoolean(reader, true);
         reader.skipRest(outer);
-        return { kind: tag === contextConstructed(1) ? 'refreshDelete' : 'refreshPresent', refreshDone, ...cookie };
+        return {
+          kind: tag === contextConstructed(1) ? 'refreshDelete' : 'refreshPresent',
+          refreshDone,
+          ...cookie,
+        };
       }
       case contextConstructed(3): {
         const outer = reader.enter(tag);
