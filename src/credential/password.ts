@@ -20,7 +20,7 @@ export interface PasswordPolicy {
 }
 
 export const DEFAULT_PASSWORD_POLICY: PasswordPolicy = {
-  shortest: 43,
+  shortest: 32,
   longest: 128,
   upper: 1,
   lower: 1,
