@@ -46,10 +46,11 @@ export async function listenOnUnixSocket(
       cause,
     });
   }
-  const { ino } = await lstat(path);
+  const ours = await lstat(path, { bigint: true });
   return async () => {
-    const there = await lstat(path).catch(() => undefined);
-    if (there?.ino === ino) await rm(path, { force: true });
+    const there = await lstat(path, { bigint: true }).catch(() => undefined);
+    // Inode numbers are used again, so the time of birth is compared too.
+    if (there?.ino === ours.ino && there.birthtimeNs === ours.birthtimeNs) await rm(path, { force: true });
   };
 }
 
