@@ -20,6 +20,7 @@ const LONGEST_HEADER = 160;
 
 export function encodeTrustRecord(name: string, record: TrustRecord): Buffer {
   const body = Buffer.from(`${JSON.stringify(record.document, null, 1)}\n`);
+  if (body.length > MOST_TRUST_BYTES - LONGEST_HEADER) throw damaged('the document is too large');
   const head = Buffer.from(
     `postern-trust 1 ${name} ${record.sequence} ${body.length} ${checksum(name, record.sequence, body)}\n`,
   );

@@ -1,26 +1,17 @@
 /**
  * The trust store: a small document (identity, pins, accounts, counters, keys) kept apart from the data, in two copies `NAME.a` and `NAME.b`.
  *
- * Each write makes a new file, flushes it, renames it over one copy and flushes the folder, so a copy is always a whole one, old or new. An update is
- * acknowledged when one copy holds it; the other follows when nothing else waits, so that a copy that rots later costs nothing. It
- * knows files and a schema, not what the document means.
+ * Each write makes a new file, flushes it, renames it over one copy and flushes the folder, so a copy is always a whole one, old or new. An
+ * update is acknowledged when one copy holds it; the other follows when nothing else waits, so that a copy that rots later costs nothing. It
+ * knows copies and a schema, not what the document means.
  */
-import { join } from 'node:path';
 import { z } from 'zod';
-import { describeError, isPosternError, PosternError } from '../base/error.ts';
-import { type Files, replaceFile } from '../base/files.ts';
+import { PosternError } from '../base/error.ts';
+import type { Files } from '../base/files.ts';
 import { type Log, silentLog } from '../base/log.ts';
-import { decodeTrustRecord, encodeTrustRecord, MOST_TRUST_BYTES } from './trust-record.ts';
+import { COPIES, type Copy, type RepairedCopy, TrustCopies } from './trust-copies.ts';
 
-const COPIES = ['a', 'b'] as const;
-type Copy = (typeof COPIES)[number];
-
-export interface RepairedCopy {
-  /** File name. */
-  readonly file: string;
-  /** What was wrong with it. */
-  readonly reason: string;
-}
+export type { RepairedCopy } from './trust-copies.ts';
 
 export interface TrustStore<T> {
   /** What is in force: everything acknowledged, nothing else. Frozen. */
@@ -28,12 +19,12 @@ export interface TrustStore<T> {
   /** Copies found damaged when the store was opened; they were written again from the other one. */
   readonly repaired: readonly RepairedCopy[];
   /**
-   * Changes the value. `change` gets a copy of its own, which it may alter, and returns the new value. Updates run one after the other; those that wait
-   * share one write. Resolves when the change is on the disk. Rejects, with the old value in force, when `change` throws, when its result doesn't
-   * fit the schema, or when the write fails (`file.unwritable`).
+   * Changes the value. `change` gets a copy of its own, which it may alter, and returns the new value. Updates run one after the other; those
+   * that wait share one write. Resolves when the change is on the disk. Rejects, with the old value in force, when `change` throws, when its
+   * result doesn't fit the schema (`internal`), or when the write fails (`file.unwritable`).
    */
   update(change: (draft: T) => T): Promise<void>;
-  /** Waits for outstanding writes; later updates are refused. */
+  /** Waits for outstanding writes; later updates are refused (`store.closed`). */
   close(): Promise<void>;
 }
 
@@ -41,22 +32,21 @@ export interface TrustStoreOptions {
   log?: Log;
 }
 
-/** Documents are JSON; a schema with codecs (`z.codec`) may hold richer values (Secret, Buffer) in memory. */
-type DocumentSchema<T> = z.ZodType<T>;
-
 /**
- * Opens the store `name` in `folder`. `initial` makes the first value when neither copy exists; undefined when there must be one already.
- * Throws `trust.damaged` when no copy is usable (never starts anew in that case), or when the document is of another version.
+ * Opens the store `name` (lower-case letters, digits, dashes) in `folder`. The document is JSON; a schema with codecs may hold richer values in
+ * memory (see `trust-schema.ts`). `initial` makes the first value when neither copy exists; undefined when there must be one already.
+ * Throws `trust.damaged` when no copy is usable (it never starts anew in that case), or when the document is of another version;
+ * `file.unreadable` when the files belong to somebody else.
  */
 export async function openTrustStore<T>(
   files: Files,
   folder: string,
   name: string,
-  schema: DocumentSchema<T>,
+  schema: z.ZodType<T>,
   initial: T | undefined,
   options: TrustStoreOptions = {},
 ): Promise<TrustStore<T>> {
-  const store = new TwoCopies<T>(files, folder, name, schema, options.log ?? silentLog);
+  const store = new TwoCopies<T>(new TrustCopies(files, folder, name), schema, options.log ?? silentLog);
   await store.load(initial);
   return store;
 }
@@ -68,28 +58,24 @@ interface Waiting<T> {
 }
 
 class TwoCopies<T> implements TrustStore<T> {
-  readonly #files: Files;
-  readonly #folder: string;
-  readonly #name: string;
-  readonly #schema: DocumentSchema<T>;
+  readonly #copies: TrustCopies;
+  readonly #schema: z.ZodType<T>;
   readonly #log: Log;
-  readonly #repaired: RepairedCopy[] = [];
-  readonly #queue: Waiting<T>[] = [];
+  #queue: Waiting<T>[] = [];
+  #repaired: readonly RepairedCopy[] = [];
   #value!: T;
   /** Number of the last write tried, failed ones included: a failed one may be on the disk all the same. */
   #sequence = 0;
-  /** Number of the write that made `value` durable. */
+  /** Number of the write that made `value` durable; 0 when nothing is yet. */
   #durable = 0;
   /** The copy that holds `value` for certain; the other one is written next. */
   #newest: Copy = 'b';
-  #mirrored = false;
+  #mirrored = true;
   #running: Promise<void> | undefined;
   #closed = false;
 
-  constructor(files: Files, folder: string, name: string, schema: DocumentSchema<T>, log: Log) {
-    this.#files = files;
-    this.#folder = folder;
-    this.#name = name;
+  constructor(copies: TrustCopies, schema: z.ZodType<T>, log: Log) {
+    this.#copies = copies;
     this.#schema = schema;
     this.#log = log;
   }
@@ -100,6 +86,26 @@ class TwoCopies<T> implements TrustStore<T> {
 
   get repaired(): readonly RepairedCopy[] {
     return this.#repaired;
+  }
+
+  async load(initial: T | undefined): Promise<void> {
+    const { valid, damaged } = await this.#copies.find();
+    const newest = valid[0];
+    if (newest === undefined) {
+      if (damaged.length > 0) throw this.#lost(damaged);
+      if (initial === undefined) throw this.#missing();
+      await this.#commit(this.#copyOf(initial));
+    } else {
+      this.#value = this.#decode(newest.record.document);
+      this.#sequence = newest.record.sequence;
+      this.#durable = newest.record.sequence;
+      this.#newest = newest.copy;
+      this.#mirrored = valid[1]?.record.sequence === newest.record.sequence;
+      this.#repaired = damaged;
+      for (const copy of damaged)
+        this.#log.warn('a copy of the trust store was damaged; the other one is used', { ...copy });
+    }
+    if (!this.#mirrored) await this.#mirror();
   }
 
   update(change: (draft: T) => T): Promise<void> {
@@ -115,107 +121,19 @@ class TwoCopies<T> implements TrustStore<T> {
     await this.#running;
   }
 
-  // --- loading ---
-
-  async load(initial: T | undefined): Promise<void> {
-    await this.#files.makeFolder(this.#folder);
-    const found = await Promise.all(COPIES.map(async (copy) => ({ copy, ...(await this.#readCopy(copy)) })));
-    const valid = found.flatMap(({ copy, record }) => (record === undefined ? [] : [{ copy, record }]));
-    const newest = valid.sort((a, b) => b.record.sequence - a.record.sequence)[0];
-    const damaged = found.filter(({ reason }) => reason !== undefined);
-    if (newest === undefined) {
-      if (damaged.length > 0)
-        throw this.#lost(damaged.map(({ copy, reason }) => `${this.#file(copy)}: ${reason ?? ''}`));
-      return this.#create(initial);
-    }
-    this.#value = this.#decode(newest.record.document);
-    this.#sequence = newest.record.sequence;
-    this.#durable = newest.record.sequence;
-    this.#newest = newest.copy;
-    for (const { copy, reason } of damaged) {
-      this.#repaired.push({ file: this.#file(copy), reason: reason ?? '' });
-      this.#log.warn('a copy of the trust store was damaged; the other one is used', {
-        file: join(this.#folder, this.#file(copy)),
-        reason,
-      });
-    }
-    this.#mirrored = valid.length === 2 && valid[0]?.record.sequence === valid[1]?.record.sequence;
-    if (!this.#mirrored) await this.#mirror();
-  }
-
-  async #create(initial: T | undefined): Promise<void> {
-    if (initial === undefined) {
-      throw new PosternError('trust.damaged', `the trust store ${this.#name} is missing`, {
-        hint: `put the files ${COPIES.map((copy) => this.#file(copy)).join(' and ')} back into ${this.#folder} from a backup`,
-        fields: { folder: this.#folder },
-      });
-    }
-    await this.#commit(this.#copyOf(initial));
-    await this.#mirror();
-  }
-
-  /** A missing copy has neither record nor reason. */
-  async #readCopy(copy: Copy): Promise<{ record?: ReturnType<typeof decodeTrustRecord>; reason?: string }> {
-    const path = join(this.#folder, this.#file(copy));
-    try {
-      return { record: decodeTrustRecord(this.#name, await this.#readFile(path)) };
-    } catch (error) {
-      const code = (error as { code?: unknown }).code;
-      if (code === 'ENOENT') return {};
-      if (
-        code === 'EACCES' ||
-        code === 'EPERM' ||
-        code === 'ELOOP' ||
-        code === 'EISDIR' ||
-        code === 'EMFILE' ||
-        code === 'ENFILE'
-      ) {
-        throw new PosternError('file.unreadable', `cannot read ${path}`, {
-          cause: error,
-          hint: 'the trust store belongs to the daemon’s user; start the daemon as that user',
-          fields: { path },
-        });
-      }
-      return { reason: describeError(error) };
-    }
-  }
-
-  async #readFile(path: string): Promise<Buffer> {
-    const file = await this.#files.open(path, 'read');
-    try {
-      const size = await file.size();
-      if (size > MOST_TRUST_BYTES) throw new PosternError('trust.damaged', 'it is too large');
-      const bytes = Buffer.alloc(size);
-      return bytes.subarray(0, await file.read(bytes, 0));
-    } finally {
-      await file.close();
-    }
-  }
-
-  #lost(reasons: string[]): PosternError {
-    return new PosternError(
-      'trust.damaged',
-      `no copy of the trust store ${this.#name} can be used (${reasons.join('; ')})`,
-      {
-        hint: `put ${this.#file('a')} and ${this.#file('b')} back into ${this.#folder} from a backup; without one, move them away and subscribe again`,
-        fields: { folder: this.#folder },
-      },
-    );
-  }
-
-  // --- updating ---
-
   async #run(): Promise<void> {
     // Updates asked for in the same breath go together.
     await null;
-    while (this.#queue.length > 0 || !this.#mirrored) {
-      if (this.#queue.length > 0) await this.#commitWaiting(this.#queue.splice(0));
-      else if (!(await this.#mirror()) && this.#queue.length === 0) break;
+    for (let mirrors = true; this.#queue.length > 0 || (mirrors && !this.#mirrored); ) {
+      if (this.#queue.length === 0) mirrors = await this.#mirror();
+      else await this.#commitWaiting();
     }
     this.#running = undefined;
   }
 
-  async #commitWaiting(waiting: Waiting<T>[]): Promise<void> {
+  async #commitWaiting(): Promise<void> {
+    const waiting = this.#queue;
+    this.#queue = [];
     let next = this.#value;
     const applied: Waiting<T>[] = [];
     for (const one of waiting) {
@@ -239,7 +157,7 @@ class TwoCopies<T> implements TrustStore<T> {
   async #commit(next: T): Promise<void> {
     const target = this.#other();
     try {
-      await this.#write(target, next);
+      await this.#writeNext(target, next);
     } catch (error) {
       await this.#takeBack(target);
       throw new PosternError(
@@ -247,14 +165,11 @@ class TwoCopies<T> implements TrustStore<T> {
         'the trust store could not be written; the change was not made',
         {
           cause: error,
-          hint: `check free space and health of the disk under ${this.#folder}`,
-          fields: { file: join(this.#folder, this.#file(target)) },
+          hint: `check free space and health of the disk under ${this.#copies.folder}`,
+          fields: { path: this.#copies.path(target) },
         },
       );
     }
-    this.#durable = this.#sequence;
-    this.#newest = target;
-    this.#mirrored = false;
     this.#value = freeze(next);
   }
 
@@ -262,92 +177,97 @@ class TwoCopies<T> implements TrustStore<T> {
   async #takeBack(target: Copy): Promise<void> {
     if (this.#durable === 0) return;
     try {
-      const before = await this.#readCopy(target);
-      if (before.record !== undefined && before.record.sequence <= this.#durable) return;
-      await this.#write(target, this.#value);
-      this.#durable = this.#sequence;
-      this.#newest = target;
-      this.#mirrored = false;
+      const found = await this.#copies.read(target);
+      if (found === undefined || (!(found instanceof PosternError) && found.sequence <= this.#durable))
+        return;
+      await this.#writeNext(target, this.#value);
     } catch (error) {
-      this.#log.error('a refused change could not be taken back; after a crash it might be in force', {
-        error,
-      });
+      this.#log.error(
+        'a refused change of the trust store could not be taken back; after a crash it might be in force',
+        { error },
+      );
     }
+  }
+
+  async #writeNext(target: Copy, value: T): Promise<void> {
+    this.#sequence += 1;
+    await this.#copies.write(target, { sequence: this.#sequence, document: this.#encode(value) });
+    this.#durable = this.#sequence;
+    this.#newest = target;
+    this.#mirrored = false;
   }
 
   /** Brings the other copy up to date; false when that failed (the next update tries again). */
   async #mirror(): Promise<boolean> {
     try {
-      await this.#writeAs(this.#other(), this.#durable, this.#value);
+      await this.#copies.write(this.#other(), {
+        sequence: this.#durable,
+        document: this.#encode(this.#value),
+      });
       this.#mirrored = true;
-      return true;
     } catch (error) {
       this.#log.warn('only one copy of the trust store is up to date', {
-        file: join(this.#folder, this.#file(this.#other())),
+        path: this.#copies.path(this.#other()),
         error,
       });
-      return false;
     }
-  }
-
-  async #write(copy: Copy, value: T): Promise<void> {
-    this.#sequence += 1;
-    await this.#writeAs(copy, this.#sequence, value);
-  }
-
-  async #writeAs(copy: Copy, sequence: number, value: T): Promise<void> {
-    const bytes = encodeTrustRecord(this.#name, { sequence, document: this.#encode(value) });
-    if (bytes.length > MOST_TRUST_BYTES) throw new PosternError('trust.damaged', 'the document is too large');
-    try {
-      await replaceFile(this.#files, join(this.#folder, this.#file(copy)), bytes);
-    } finally {
-      bytes.fill(0);
-    }
-  }
-
-  #file(copy: Copy): string {
-    return `${this.#name}.${copy}`;
+    return this.#mirrored;
   }
 
   #other(): Copy {
     return this.#newest === 'a' ? 'b' : 'a';
   }
 
-  // --- documents ---
-
   #encode(value: T): unknown {
     const result = z.safeEncode(this.#schema, value);
     if (result.success) return result.data;
     throw new PosternError(
       'internal',
-      `the new value does not fit the trust store ${this.#name}: ${places(result.error)}`,
+      `the new value does not fit the trust store ${this.#copies.name}: ${places(result.error)}`,
     );
   }
 
   #decode(document: unknown): T {
-    const result = z.safeDecode(this.#schema, document as z.input<DocumentSchema<T>>);
+    const result = z.safeDecode(this.#schema, document as z.input<z.ZodType<T>>);
     if (result.success) return freeze(result.data);
     throw new PosternError(
       'trust.damaged',
-      `the trust store ${this.#name} was written by another version: ${places(result.error)}`,
+      `the trust store ${this.#copies.name} was written by another version: ${places(result.error)}`,
       {
         hint: 'start the version that wrote it; the files were left as they are',
-        fields: { folder: this.#folder },
+        fields: { folder: this.#copies.folder },
       },
     );
   }
 
-  /** Through the schema both ways: a copy that shares nothing, and a check. */
+  /** Through the schema and JSON both ways: a copy that shares nothing, and a check. */
   #copyOf(value: T): T {
-    try {
-      return z.decode(
-        this.#schema,
-        JSON.parse(JSON.stringify(this.#encode(value))) as z.input<DocumentSchema<T>>,
-      );
-    } catch (error) {
-      if (isPosternError(error)) throw error;
-      throw new PosternError('internal', `the new value does not fit the trust store ${this.#name}`);
-    }
+    const document = JSON.parse(JSON.stringify(this.#encode(value))) as z.input<z.ZodType<T>>;
+    const result = z.safeDecode(this.#schema, document);
+    if (result.success) return result.data;
+    throw new PosternError(
+      'internal',
+      `the new value does not survive the trust store ${this.#copies.name}: ${places(result.error)}`,
+    );
+  }
+
+  #lost(damaged: readonly RepairedCopy[]): PosternError {
+    const reasons = damaged.map(({ file, reason }) => `${file}: ${reason}`).join('; ');
+    return new PosternError(
+      'trust.damaged',
+      `no copy of the trust store ${this.#copies.name} can be used (${reasons})`,
+      {
+        hint: `put ${COPIES.map((copy) => this.#copies.file(copy)).join(' and ')} back into ${this.#copies.folder} from a backup; without one, move them away and subscribe again`,
+        fields: { folder: this.#copies.folder },
+      },
+    );
+  }
+
+  #missing(): PosternError {
+    return new PosternError('trust.damaged', `the trust store ${this.#copies.name} is missing`, {
+      hint: `put ${COPIES.map((copy) => this.#copies.file(copy)).join(' and ')} back into ${this.#copies.folder} from a backup`,
+      fields: { folder: this.#copies.folder },
+    });
   }
 }
 

@@ -112,6 +112,11 @@ export class FakeFiles implements Files {
   /** Turns this layer off and returns what survived. May be called again with another seed. */
   powerLoss(options: PowerLossOptions = {}): FakeFiles {
     this.#off = true;
+    return this.survivor(options);
+  }
+
+  /** What would survive if power were lost now; this layer goes on working. */
+  survivor(options: PowerLossOptions = {}): FakeFiles {
     const random = fakeRandom(`power loss ${options.seed ?? ''}`);
     const likelihood = (): number => {
       if (options.unsynced === 'dropped') return 0;
