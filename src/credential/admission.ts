@@ -1,0 +1,111 @@
+/**
+ * Which hubs an edge trusts, decided from what a session pushed under cn=Hubs. A hub enters in one of two ways: it presented the subscription
+ * file's account and its certificate is the one of that very session, or a hub that is admitted endorses it. Pure.
+ */
+import { isPosternError } from '../base/error.ts';
+import { endorsedMembers } from '../certificate/chain.ts';
+import { isHostName } from '../certificate/name.ts';
+import { type Certificate, parseCertificate } from '../certificate/parse.ts';
+import { matchPin, type Pin, samePin } from '../certificate/pin.ts';
+import { isNodeName, nameKey, sameFqdn, sameName } from './account-name.ts';
+import { type AdmittedHub, findHub } from './credential-state.ts';
+
+/** An object under cn=Hubs, as it stands in the edge directory: claims, not facts. */
+export interface HubObject {
+  readonly name: string;
+  readonly fqdn: string;
+  /** DER; the first is the one that counts. */
+  readonly certificate: Uint8Array;
+  readonly statements: readonly Uint8Array[];
+}
+
+/** The session that pushed. */
+export interface PushSession {
+  readonly role: 'bootstrap' | 'hub';
+  /** The key that the client proved in this session. */
+  readonly peerPin: Pin;
+}
+
+export interface Admission {
+  /** Hubs that are trusted after this, by `nameKey`: those known before, and the new ones. */
+  readonly hubs: Readonly<Record<string, AdmittedHub>>;
+  /** Names of those that are new, or that showed a new key by means of a new subscription file. */
+  readonly admitted: readonly string[];
+  readonly refused: readonly { readonly hub: string; readonly reason: string }[];
+}
+
+/** Hubs an edge has; a site has a handful. */
+const MOST_HUBS = 256;
+
+export function admitHubs(
+  known: Readonly<Record<string, AdmittedHub>>,
+  objects: readonly HubObject[],
+  session: PushSession,
+  now: number,
+): Admission {
+  const hubs: Record<string, AdmittedHub> = { ...known };
+  const admitted: string[] = [];
+  const refused: { hub: string; reason: string }[] = [];
+  const refuse = (object: HubObject, reason: string): void =>
+    void refused.push({ hub: object.name.slice(0, 80), reason });
+  const admit = (object: HubObject, certificate: Certificate, by: AdmittedHub['admittedBy']): void => {
+    hubs[nameKey(object.name)] = {
+      name: object.name,
+      fqdn: object.fqdn,
+      pins: { current: certificate.pin },
+      certificate: certificate.der,
+      admittedAt: now,
+      admittedBy: by,
+    };
+    admitted.push(object.name);
+  };
+  const strangers: { object: HubObject; certificate: Certificate }[] = [];
+  for (const object of objects) {
+    const certificate = certificateOf(object);
+    if (certificate === undefined) {
+      refuse(object, 'its name, host name or certificate cannot be used');
+      continue;
+    }
+    const presents = session.role === 'bootstrap' && samePin(session.peerPin, certificate.pin);
+    const before = findHub(hubs, object.name);
+    if (before !== undefined && matchPin(before.pins, certificate.pin) !== undefined) continue;
+    const count = Object.keys(hubs).length;
+    if (presents && (before !== undefined || count < MOST_HUBS)) {
+      // A new subscription file is the administrator's word: it also readmits a hub that was set up anew.
+      admit(object, certificate, 'bootstrap');
+    } else if (before !== undefined) {
+      refuse(object, 'it shows another key than the one that is pinned');
+    } else {
+      strangers.push({ object, certificate });
+    }
+  }
+  if (strangers.length > 0) {
+    const roots = Object.values(hubs).flatMap((hub) => [hub.pins.current]);
+    const endorsed = endorsedMembers(
+      roots,
+      objects.flatMap((object) => object.statements),
+    ).filter((member) => member.role === 'hub');
+    for (const { object, certificate } of strangers) {
+      const vouched = endorsed.some(
+        (member) =>
+          samePin(member.pin, certificate.pin) &&
+          (sameName(member.name, object.name) || sameFqdn(member.name, object.fqdn)),
+      );
+      if (!vouched) refuse(object, 'no admitted hub endorses it');
+      else if (findHub(hubs, object.name) !== undefined || Object.keys(hubs).length >= MOST_HUBS)
+        refuse(object, 'there are two hubs of its name, or too many hubs');
+      else admit(object, certificate, 'endorsed');
+    }
+  }
+  return { hubs, admitted, refused };
+}
+
+function certificateOf(object: HubObject): Certificate | undefined {
+  if (!isNodeName(object.name) || !isHostName(object.fqdn)) return undefined;
+  try {
+    return parseCertificate(object.certificate);
+  } catch (error) {
+    if (isPosternError(error)) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,342 @@
+/**
+ * The credential service of an edge: turns credential records that arrived in the edge directory into accounts, and the address key's record into
+ * the key. The decisions are pure (`judgeRecord`, `withAccounts`); the service opens what they let through and stores the result. Hubs never talk
+ * to it: both talk to the edge directory only. It knows no LDAP; the caller reads the objects and tells which session pushed them.
+ */
+import { type ErrorCode, isPosternError, PosternError } from '../base/error.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Log } from '../base/log.ts';
+import type { Random } from '../base/random.ts';
+import { type Pin, samePin } from '../certificate/pin.ts';
+import type { SealingKeyPair } from '../certificate/sealing.ts';
+import { type Account } from './account.ts';
+import { nameKey, sameFqdn, sameName } from './account-name.ts';
+import { decodeAddressKeyRecord, openAddressKeyRecord, verifyAddressKeyRecord } from './address-key.ts';
+import { admitHubs, type HubObject, type PushSession } from './admission.ts';
+import { withoutExpired } from './bind.ts';
+import {
+  type AdmittedHub,
+  type CredentialState,
+  findAccount,
+  findHub,
+  type StoredAddressKey,
+} from './credential-state.ts';
+import { digestPassword, missingFromPolicy, type PasswordPolicy } from './password.ts';
+import {
+  type CredentialRecord,
+  decodeCredentialRecord,
+  openCredentialRecord,
+  verifyCredentialRecord,
+} from './record.ts';
+
+/** This edge, as records must name it. */
+export interface EdgeNames {
+  readonly name: string;
+  readonly fqdn: string;
+  /** Its own pins: records sealed to the one before a rollover still open. */
+  readonly pins: readonly Pin[];
+}
+
+export interface RecordFacts {
+  readonly edge: EdgeNames;
+  readonly hubs: Readonly<Record<string, AdmittedHub>>;
+  readonly accounts: readonly Account[];
+  readonly now: number;
+}
+
+export type RecordVerdict =
+  | { readonly verdict: 'open'; readonly record: CredentialRecord; readonly hub: AdmittedHub }
+  /** An account was made from this very record before. */
+  | { readonly verdict: 'unchanged'; readonly userName: string }
+  | {
+      readonly verdict: 'refused';
+      readonly code: ErrorCode;
+      readonly reason: string;
+      readonly userName?: string | undefined;
+    };
+
+/** Longest life of a credential, and farthest start, that an edge takes on. */
+const MOST_LIFETIME_MS = 400 * 86_400_000;
+const MOST_AHEAD_MS = 90 * 86_400_000;
+/** Accounts of one hub: two during a renewal, a few more while old ones wait for their end. */
+const MOST_ACCOUNTS_OF_A_HUB = 16;
+/** Records looked at in one go; the directory's limits keep honest ones far below. */
+const MOST_RECORDS = 4096;
+
+/** Whether a record is worth opening. Everything is checked but what is inside: signature, names, times, and what is there already. */
+export function judgeRecord(bytes: Uint8Array, facts: RecordFacts): RecordVerdict {
+  let record: CredentialRecord;
+  try {
+    record = decodeCredentialRecord(bytes);
+  } catch (error) {
+    if (isPosternError(error)) return { verdict: 'refused', code: error.code, reason: error.message };
+    throw error;
+  }
+  const refuse = (code: ErrorCode, reason: string): RecordVerdict => ({
+    verdict: 'refused',
+    code,
+    reason,
+    userName: record.userName,
+  });
+  const { account } = record;
+  const { edge, now } = facts;
+  if (account.kind !== 'esra')
+    return refuse('credential.invalid', 'a bootstrap credential makes no account here');
+  if (!sameName(account.edge, edge.name) || !sameFqdn(record.targetServerFqdn, edge.fqdn))
+    return refuse('credential.invalid', 'it is for another edge');
+  if (!edge.pins.some((pin) => samePin(pin, record.sealedTo)))
+    return refuse('credential.invalid', 'it is sealed to another node');
+  const hub = findHub(facts.hubs, account.hub);
+  if (hub === undefined) return refuse('credential.invalid', `hub ${account.hub} is not admitted`);
+  if (!sameFqdn(record.sourceServerFqdn, hub.fqdn))
+    return refuse('credential.invalid', `it is for another host than that of hub ${hub.name}`);
+  const existing = findAccount(facts.accounts, record.userName);
+  if (existing?.recordId === record.id) return { verdict: 'unchanged', userName: existing.name };
+  if (now >= record.expiresAt) return refuse('credential.expired', 'it has expired');
+  if (record.expiresAt - record.effectiveAt > MOST_LIFETIME_MS)
+    return refuse('credential.invalid', 'it lives longer than 400 days');
+  if (record.effectiveAt > now + MOST_AHEAD_MS)
+    return refuse('credential.invalid', 'it begins more than 90 days from now');
+  // Numbers are not used again: another record of the same name is a replay, unless it is newer (a hub set up anew counts from 0).
+  if (existing !== undefined && samePinOf(existing, hub) && record.effectiveAt <= existing.effectiveAt)
+    return refuse('credential.invalid', 'a newer record of this name was installed before');
+  if (
+    existing === undefined &&
+    facts.accounts.filter((one) => sameName(one.hub ?? '', hub.name)).length >= MOST_ACCOUNTS_OF_A_HUB
+  ) {
+    return refuse('credential.invalid', `hub ${hub.name} has ${MOST_ACCOUNTS_OF_A_HUB} accounts already`);
+  }
+  try {
+    verifyCredentialRecord(record, pinsOf(hub));
+  } catch (error) {
+    if (isPosternError(error)) return refuse(error.code, error.message);
+    throw error;
+  }
+  return { verdict: 'open', record, hub };
+}
+
+function pinsOf(hub: AdmittedHub): Pin[] {
+  return hub.pins.next === undefined ? [hub.pins.current] : [hub.pins.current, hub.pins.next];
+}
+
+function samePinOf(account: Account, hub: AdmittedHub): boolean {
+  return account.pin !== undefined && pinsOf(hub).includes(account.pin);
+}
+
+/** The state with these accounts installed (by name) and these hubs admitted; a readmitted hub loses the accounts bound to its former key. */
+export function withAccounts<T extends CredentialState>(
+  state: T,
+  hubs: Readonly<Record<string, AdmittedHub>>,
+  accounts: readonly Account[],
+): T {
+  const names = new Set(accounts.map((account) => nameKey(account.name)));
+  const kept = state.accounts.filter((account) => {
+    if (names.has(nameKey(account.name))) return false;
+    const hub = account.hub === undefined ? undefined : findHub(hubs, account.hub);
+    return hub === undefined || samePinOf(account, hub);
+  });
+  return { ...state, hubs: { ...hubs }, accounts: [...kept, ...accounts] };
+}
+
+/** What a push brought; everything as it stands in the edge directory now, not only what changed. */
+export interface Arrival {
+  readonly session: PushSession;
+  readonly hubs: readonly HubObject[];
+  /** posternCredential of this edge's own object. */
+  readonly records: readonly Uint8Array[];
+  /** posternSealedKey of this edge's own object. */
+  readonly addressKeys: readonly Uint8Array[];
+}
+
+export interface CredentialReport {
+  readonly admitted: readonly string[];
+  readonly installed: readonly string[];
+  readonly unchanged: readonly string[];
+  /** Id of the address key that was installed by this arrival. */
+  readonly addressKey: string | undefined;
+  readonly refused: readonly { readonly what: string; readonly code: ErrorCode; readonly reason: string }[];
+}
+
+/** The part of the trust store that the service uses; `update` resolves when the new state is on the disk. */
+export interface AccountStore<T extends CredentialState = CredentialState> {
+  readonly value: T;
+  update(change: (draft: T) => T): Promise<void>;
+}
+
+export interface CredentialServiceOptions<T extends CredentialState> {
+  readonly store: AccountStore<T>;
+  readonly edge: () => EdgeNames;
+  readonly sealingKeys: () => readonly SealingKeyPair[];
+  readonly policy: PasswordPolicy;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export interface CredentialService {
+  /** Judges and installs what arrived. One after the other; resolves when everything it reports is on the disk. */
+  process(arrival: Arrival): Promise<CredentialReport>;
+}
+
+export function createCredentialService<T extends CredentialState>(
+  options: CredentialServiceOptions<T>,
+): CredentialService {
+  let last: Promise<unknown> = Promise.resolve();
+  return {
+    process(arrival) {
+      const next = last.then(() => processArrival(options, arrival));
+      last = next.catch(() => undefined);
+      return next;
+    },
+  };
+}
+
+async function processArrival<T extends CredentialState>(
+  options: CredentialServiceOptions<T>,
+  arrival: Arrival,
+): Promise<CredentialReport> {
+  const { store, log } = options;
+  const now = options.clock.now();
+  const refused: { what: string; code: ErrorCode; reason: string }[] = [];
+  const admission = admitHubs(store.value.hubs, arrival.hubs, arrival.session, now);
+  for (const { hub, reason } of admission.refused)
+    refused.push({ what: `hub ${hub}`, code: 'credential.invalid', reason });
+  const opened = await openRecords(
+    options,
+    { edge: options.edge(), hubs: admission.hubs, accounts: store.value.accounts, now },
+    arrival.records,
+  );
+  refused.push(...opened.refused);
+  const key = await openAddressKey(options, admission.hubs, arrival);
+  refused.push(...key.refused);
+  if (admission.admitted.length > 0 || opened.accounts.length > 0 || key.stored !== undefined) {
+    await store.update((draft) => {
+      const next = withoutExpired(withAccounts(draft, admission.hubs, opened.accounts), now);
+      return key.stored === undefined ? next : { ...next, addressKey: key.stored };
+    });
+  }
+  for (const hub of admission.admitted)
+    log.info('hub admitted', { hub, by: findHub(admission.hubs, hub)?.admittedBy });
+  for (const { name } of opened.accounts) log.info('replication account installed', { account: name });
+  for (const { what, code, reason } of refused) log.warn('credential refused', { what, code, reason });
+  return {
+    admitted: admission.admitted,
+    installed: opened.accounts.map((account) => account.name),
+    unchanged: opened.unchanged,
+    addressKey: key.stored?.id,
+    refused,
+  };
+}
+
+interface Refused {
+  what: string;
+  code: ErrorCode;
+  reason: string;
+}
+
+async function openRecords<T extends CredentialState>(
+  options: CredentialServiceOptions<T>,
+  facts: RecordFacts,
+  records: readonly Uint8Array[],
+): Promise<{ accounts: Account[]; unchanged: string[]; refused: Refused[] }> {
+  const accounts: Account[] = [];
+  const unchanged: string[] = [];
+  const refused: Refused[] = [];
+  for (const bytes of records.slice(0, MOST_RECORDS)) {
+    const verdict = judgeRecord(bytes, {
+      ...facts,
+      accounts: [
+        ...facts.accounts.filter((one) => findAccount(accounts, one.name) === undefined),
+        ...accounts,
+      ],
+    });
+    if (verdict.verdict === 'unchanged') unchanged.push(verdict.userName);
+    else if (verdict.verdict === 'refused')
+      refused.push({
+        what: verdict.userName ?? 'a credential record',
+        code: verdict.code,
+        reason: verdict.reason,
+      });
+    else {
+      try {
+        const account = await openAccount(options, verdict.record, verdict.hub);
+        const at = accounts.findIndex((one) => sameName(one.name, account.name));
+        accounts.splice(at < 0 ? accounts.length : at, at < 0 ? 0 : 1, account);
+      } catch (error) {
+        if (!isPosternError(error)) throw error;
+        refused.push({ what: verdict.record.userName, code: error.code, reason: error.message });
+      }
+    }
+  }
+  return { accounts, unchanged, refused };
+}
+
+async function openAccount<T extends CredentialState>(
+  options: CredentialServiceOptions<T>,
+  record: CredentialRecord,
+  hub: AdmittedHub,
+): Promise<Account> {
+  const password = await openCredentialRecord(record, options.sealingKeys());
+  try {
+    const missing = missingFromPolicy(password.revealText(), options.policy);
+    if (missing !== undefined) {
+      throw new PosternError(
+        'credential.invalid',
+        `its password does not fit the policy of this edge: ${missing}`,
+        { hint: 'publish the policy to the hubs' },
+      );
+    }
+    return {
+      name: record.userName,
+      kind: 'esra',
+      hub: hub.name,
+      pin: record.issuer,
+      password: digestPassword(password, options.random),
+      state: 'active',
+      recordId: record.id,
+      effectiveAt: record.effectiveAt,
+      expiresAt: record.expiresAt,
+    };
+  } finally {
+    password.erase();
+  }
+}
+
+/**
+ * A new address key changes every stored hash, so it is taken only when there is none, or from the hub that presents a new subscription file.
+ * Of several records the latest made counts.
+ */
+async function openAddressKey<T extends CredentialState>(
+  options: CredentialServiceOptions<T>,
+  hubs: Readonly<Record<string, AdmittedHub>>,
+  arrival: Arrival,
+): Promise<{ stored: StoredAddressKey | undefined; refused: Refused[] }> {
+  const edge = options.edge();
+  const refused: Refused[] = [];
+  let present = options.store.value.addressKey;
+  let stored: StoredAddressKey | undefined;
+  for (const bytes of arrival.addressKeys.slice(0, MOST_RECORDS)) {
+    try {
+      const record = decodeAddressKeyRecord(bytes);
+      if (record.id === present?.recordId || record.keyId === present?.id) continue;
+      const mayReplace =
+        present === undefined ||
+        (arrival.session.role === 'bootstrap' && record.createdAt > present.createdAt);
+      if (!mayReplace)
+        throw new PosternError(
+          'credential.invalid',
+          'this edge has another address key, and only a new subscription replaces it',
+        );
+      if (!sameFqdn(record.edgeFqdn, edge.fqdn) || !edge.pins.some((pin) => samePin(pin, record.sealedTo)))
+        throw new PosternError('credential.invalid', 'it is for another edge');
+      verifyAddressKeyRecord(record, Object.values(hubs).flatMap(pinsOf));
+      const { id, key } = await openAddressKeyRecord(record, options.sealingKeys());
+      stored = { id, key, createdAt: record.createdAt, recordId: record.id };
+      present = stored;
+    } catch (error) {
+      if (!isPosternError(error)) throw error;
+      refused.push({ what: 'an address key', code: error.code, reason: error.message });
+    }
+  }
+  return { stored, refused };
+}
