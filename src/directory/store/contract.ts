@@ -95,7 +95,7 @@ export interface StoreStats {
   readonly blobBytes: number;
   /** Bytes of slabs: blobs, their headers, garbage, and room. */
   readonly slabBytes: number;
-  /** Bytes of slabs that hold neither a live record nor room for a new one. */
+  /** Bytes in slabs of versions and records that are no more. */
   readonly garbageBytes: number;
   /** Bytes of tables kept beside the slabs. */
   readonly tableBytes: number;
@@ -104,7 +104,7 @@ export interface StoreStats {
   readonly journalGroups: number;
   /** Number of write-and-flush rounds since the store was opened. */
   readonly flushes: number;
-  /** Milliseconds since the last snapshot was completed; undefined when none was written or found. */
+  /** Milliseconds since the last complete snapshot was begun; undefined when there is none yet. */
   readonly snapshotAgeMs: number | undefined;
   readonly snapshotBytes: number;
   /** What recovery found when the store was opened. */

@@ -46,6 +46,8 @@ export class SlabHeap {
 
   records = 0;
   blobBytes = 0;
+  /** Over all slabs: bytes used from the front, bytes of blocks in use, bytes had from the system. */
+  #filled = 0;
   #live = 0;
   #allocated = 0;
 
@@ -71,11 +73,9 @@ export class SlabHeap {
     return this.#table.byteLength;
   }
 
-  /** Bytes of slabs neither live nor free at the end of the slab being filled. */
+  /** Bytes of blocks that are no record's any more. */
   get garbage(): number {
-    const current = this.#slabs[this.#current];
-    const room = current === undefined ? 0 : this.slabBytes - current.filled;
-    return this.#allocated - this.#spare.length * this.slabBytes - this.#live - room;
+    return this.#filled - this.#live;
   }
 
   /** Address of a record's block; 0 when there is none. */
@@ -170,13 +170,13 @@ export class SlabHeap {
   }
 
   /**
-   * Moves some blocks (about `bytes`) out of the emptiest slab; returns false when there is nothing to do. Only between turns of the
+   * Moves some blocks (about `bytes`) out of the slab with most garbage; returns false when there is nothing to do. Only between turns of the
    * event loop and while no batch is open: it ends the life of views and of addresses.
    */
   compact(bytes: number): boolean {
     if (this.#victim < 0) {
       if (!this.needsCompaction()) return false;
-      this.#victim = this.#emptiest();
+      this.#victim = this.#worst();
       this.#cursor = 0;
       if (this.#victim < 0) return false;
     }
@@ -202,20 +202,21 @@ export class SlabHeap {
     return true;
   }
 
-  #emptiest(): number {
-    let best = -1;
-    let least = Number.POSITIVE_INFINITY;
+  #worst(): number {
+    let worst = -1;
+    let most = 0;
     for (const [index, slab] of this.#slabs.entries()) {
-      if (slab === undefined || index === this.#current || slab.live >= least) continue;
-      best = index;
-      least = slab.live;
+      if (slab === undefined || index === this.#current || slab.filled - slab.live <= most) continue;
+      worst = index;
+      most = slab.filled - slab.live;
     }
-    return best;
+    return worst;
   }
 
   #release(index: number): void {
     const slab = this.#slabs[index] as Slab;
     this.#slabs[index] = undefined;
+    this.#filled -= slab.filled;
     this.#unused.push(index);
     if (this.#spare.length < MOST_SPARE) this.#spare.push(slab);
     else this.#allocated -= this.slabBytes;
@@ -236,6 +237,7 @@ export class SlabHeap {
     if (slab === undefined || slab.filled + length > this.slabBytes) slab = this.#startSlab(length);
     const word = slab.filled / 4;
     slab.filled += length;
+    this.#filled += length;
     return ((this.#current << this.#shift) + word) >>> 0;
   }
 
@@ -256,7 +258,9 @@ export class SlabHeap {
       };
       this.#allocated += this.slabBytes;
     }
+    // No address is 0.
     slab.filled = index === 0 ? 4 : 0;
+    this.#filled += slab.filled;
     slab.live = 0;
     this.#slabs[index] = slab;
     this.#current = index;

@@ -16,3 +16,4 @@ export type {
   Visitor,
 } from './contract.ts';
 export { createMemoryStore } from './memory-store.ts';
+export { openStore } from './record-store.ts';
