@@ -62,7 +62,7 @@ export class EdgeListing {
   }
 
   /** GUIDs never seen, in slices of at most `most`; copies, safe to keep. */
-  *unseenGuids(most: number): Generator<Buffer[]> {
+  *unseenGuids(most: number): Generator<Buffer[], undefined> {
     let slice: Buffer[] = [];
     for (let slot = 0; slot < this.#count; slot++) {
       if (this.#seen[slot] !== 0) continue;
@@ -73,6 +73,7 @@ export class EdgeListing {
       }
     }
     if (slice.length > 0) yield slice;
+    return undefined;
   }
 
   #mark(slot: number): void {

@@ -6,6 +6,7 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import { yieldToLoop } from '../../base/clock.ts';
+import { PosternError } from '../../base/error.ts';
 import type { LdapClient } from '../../ldap/client.ts';
 import { DigestSum, entryHash } from '../content-digest.ts';
 import { edgeAttributes, guidText, unpackRecipient } from '../recipient.ts';
@@ -13,10 +14,12 @@ import { fetchListing, readEdgeState } from './edge-query.ts';
 import type { EdgeListing } from './edge-listing.ts';
 import { type EdgeState, edgeStateChanges, edgeStateDn } from './edge-state.ts';
 import type { MirrorChange, MirrorListener, MirrorPosition, MirrorView } from './mirror-view.ts';
-import { TransactionWriter, type WriteOperation } from './transaction-writer.ts';
+import type { TransactionWriter, WriteOperation } from './transaction-writer.ts';
 
 export interface RecipientPushOptions {
   readonly client: LdapClient;
+  /** Of the same connection; shared with the pushes of other kinds. */
+  readonly writer: TransactionWriter;
   readonly mirror: MirrorView;
   /** Hashes a canonical address with this edge's key. */
   readonly hash: (address: string) => Buffer;
@@ -67,10 +70,11 @@ export class RecipientPush implements MirrorListener {
   #pushed = 0;
   #inFlight = 0;
   #confirmedSent: number | undefined;
+  #lost: PosternError | undefined;
 
   constructor(options: RecipientPushOptions) {
     this.#options = options;
-    this.#writer = new TransactionWriter(options.client);
+    this.#writer = options.writer;
     this.#position = options.mirror.position;
   }
 
@@ -95,8 +99,12 @@ export class RecipientPush implements MirrorListener {
 
   /** Runs until the connection ends or `signal` aborts; rejects with why. */
   async run(signal: AbortSignal): Promise<void> {
-    const { mirror } = this.#options;
-    const state = await readEdgeState(this.#options.client, 'recipients');
+    const { mirror, client } = this.#options;
+    void client.closed.then((error) => {
+      this.#lost = error;
+      this.#signal();
+    });
+    const state = await readEdgeState(client, 'recipients');
     await this.#waitUntilCurrent(state, signal);
     const inStep = isInStep(state, mirror.position);
     if (!inStep) this.#listing = await fetchListing(this.#options.client, 'recipients');
@@ -173,9 +181,13 @@ export class RecipientPush implements MirrorListener {
     while (this.#position.cookie === undefined) await this.#nextBatch(signal);
     const listing = this.#listing;
     if (listing !== undefined) {
-      for (const guids of listing.unseenGuids(TRANSACTION_OPERATIONS)) {
+      const unseen = listing.unseenGuids(TRANSACTION_OPERATIONS);
+      for (;;) {
+        // The queue first, then the slice: what the source has brought back meanwhile is seen by then.
         await this.#drainQueue(signal);
-        const gone = guids.filter((guid) => listing.compare(guid, guid) !== 'missing');
+        const gone = unseen.next().value;
+        if (gone === undefined) break;
+        for (const guid of gone) listing.settle(guid);
         await this.#send(
           gone.map((guid) => ({ kind: 'remove', dn: recipientDn(guid) })),
           listing.unseen + gone.length,
@@ -199,6 +211,7 @@ export class RecipientPush implements MirrorListener {
   async #nextBatch(signal: AbortSignal): Promise<void> {
     if (this.#queue.length === 0) {
       const confirm = await this.#waitForWork(signal);
+      if (this.#lost !== undefined) throw this.#lost;
       if (confirm) await this.#confirm();
     }
     await this.#drainQueue(signal);
@@ -292,11 +305,8 @@ export class RecipientPush implements MirrorListener {
       );
       this.#wake = () => finish(() => resolve(false));
       signal.addEventListener('abort', onAbort, { once: true });
-      this.#options.client.closed.then(
-        (error) => finish(() => reject(error)),
-        () => undefined,
-      );
       if (signal.aborted) onAbort();
+      if (this.#lost !== undefined) this.#wake();
     });
   }
 

@@ -28,16 +28,24 @@ export class TransactionWriter {
   #unacknowledged = 0;
   #room: (() => void) | undefined;
   #failure: unknown;
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(client: LdapClient) {
     this.#client = client;
   }
 
   /**
-   * Sends one transaction and resolves when it is on its way; `onDurable` is called when the edge has it on disk. After a
-   * failure every further call rejects with it: the connection is to be given up.
+   * Sends one transaction and resolves when it is on its way; `onDurable` is called when the edge has it on disk. Calls take
+   * turns, since a connection has one transaction open at a time. After a failure every further call rejects with it: the
+   * connection is to be given up.
    */
-  async send(operations: readonly WriteOperation[], onDurable: () => void): Promise<void> {
+  send(operations: readonly WriteOperation[], onDurable: () => void = () => undefined): Promise<void> {
+    const sent = this.#turn.then(() => this.#sendNow(operations, onDurable));
+    this.#turn = sent.catch(() => undefined);
+    return sent;
+  }
+
+  async #sendNow(operations: readonly WriteOperation[], onDurable: () => void): Promise<void> {
     while (this.#unacknowledged >= MOST_UNACKNOWLEDGED && this.#failure === undefined) {
       await new Promise<void>((resolve) => {
         this.#room = resolve;
