@@ -33,6 +33,7 @@ export type ErrorCode =
   | 'tls.failed'
   | 'connect.failed'
   | 'name.unresolvable'
+  | 'listen.failed'
   // directory engine
   | 'store.damaged'
   | 'store.write-failed'

@@ -1,0 +1,407 @@
+/**
+ * The server's end of a connection: frames in, answers out, and what protects the process from the other side. It decodes nothing but the
+ * outermost length, and knows nothing of operations beyond the notice of disconnection.
+ *
+ * All requests of a read event are handed over in one go and their answers leave in one write (storage.md, points 5 to 7).
+ * Nothing here allocates a promise, closure or timer for a message.
+ */
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { DecodeError } from '../asn1/decode-error.ts';
+import type { BerWriter } from '../asn1/writer.ts';
+import { PosternError } from '../base/error.ts';
+import type { Log } from '../base/log.ts';
+import { EXTENDED } from './control.ts';
+import { encodeMessage } from './encode.ts';
+import { type Frame, Framer } from './framer.ts';
+import type { Message } from './message.ts';
+import { RESULT_CODE } from './result-code.ts';
+import type { ListenerLimits } from './server-limits.ts';
+import { peerCertificate } from './tls.ts';
+import { Output } from './transport-output.ts';
+
+export type LocalKind = 'ldaps' | 'ldap' | 'ldapi';
+
+/** What serves one connection. */
+export interface ConnectionHandler {
+  /**
+   * One whole message. Its bytes are valid only during the call: copy what is kept. A `DecodeError` thrown here ends the connection with
+   * a notice (protocolError), any other error too (other). Not called again while the connection is paused.
+   */
+  onFrame(frame: Frame, connection: ServerConnection): void;
+  /** After the last frame of a read event; then everything sent goes out in one write. */
+  onReadEnd?(connection: ServerConnection): void;
+  /** Unsent output has gone: go on with what was held back. */
+  onDrain?(connection: ServerConnection): void;
+  /** TLS has begun on what was a plain connection. */
+  onSecure?(connection: ServerConnection): void;
+  /** Once; no frame comes after it and what is sent then is dropped. */
+  onClose?(connection: ServerConnection): void;
+}
+
+export interface ConnectionSetup {
+  readonly id: number;
+  readonly kind: LocalKind;
+  readonly limits: ListenerLimits;
+  readonly log: Log;
+  /** Does the handshake for StartTLS; undefined when there is no certificate. */
+  readonly secure:
+    | ((raw: Socket, done: (socket: Socket | undefined, error: Error | undefined) => void) => void)
+    | undefined;
+  readonly now: () => number;
+  readonly onGone: (connection: ServerConnection) => void;
+}
+
+/** Why nothing is read; bits. */
+const BY_HANDLER = 1;
+const BY_OUTPUT = 2;
+const BY_TLS = 4;
+
+/** Answers gathered while many requests of one read event are handled are handed on at this size. */
+const FLUSH_AT = 65_536;
+
+export class ServerConnection {
+  readonly id: number;
+  readonly localKind: LocalKind;
+  readonly remoteAddress: string;
+  /** Undefined: may be silent for ever. */
+  idleTimeoutMs: number | undefined;
+  #setup: ConnectionSetup;
+  #socket: Socket;
+  readonly #framer: Framer;
+  readonly #output: Output;
+  #handler: ConnectionHandler | undefined;
+  #held = 0;
+  #reading = false;
+  #closing = false;
+  #gone = false;
+  /** Work since the last look of `sweep`. */
+  #active = true;
+  #frames = 0;
+  #activeAt: number;
+  #partialAt: number | undefined;
+  #partialFrame = 0;
+  #highAt: number | undefined;
+  #capAt: number | undefined;
+  #closingAt = 0;
+
+  constructor(socket: Socket, setup: ConnectionSetup) {
+    this.#socket = socket;
+    this.#setup = setup;
+    this.id = setup.id;
+    this.localKind = setup.kind;
+    this.remoteAddress = socket.remoteAddress ?? '';
+    this.idleTimeoutMs = setup.limits.idleTimeoutMs;
+    this.#framer = new Framer({ maxMessageBytes: setup.limits.firstMessageBytes });
+    this.#output = new Output(socket);
+    this.#activeAt = setup.now();
+  }
+
+  /** Encrypted by TLS. */
+  get secure(): boolean {
+    return this.#socket instanceof TLSSocket;
+  }
+
+  /** DER of the client's certificate; it has proved to have the key. Undefined without TLS or when it showed none. */
+  get peerCertificate(): Buffer | undefined {
+    return peerCertificate(this.#socket);
+  }
+
+  get remotePort(): number | undefined {
+    return this.#socket.remotePort;
+  }
+
+  /** False as soon as it is being closed, from either side. */
+  get open(): boolean {
+    return !this.#closing;
+  }
+
+  /** Bytes the other side has not taken yet. A handler that produces much stops above `outputHighBytes` until `onDrain`. */
+  get pendingBytes(): number {
+    return this.#output.pending;
+  }
+
+  /** True while `pendingBytes` is above the mark from which no more requests are read. */
+  get congested(): boolean {
+    return this.#output.pending > this.#setup.limits.outputHighBytes;
+  }
+
+  /** Longest message accepted from now on. */
+  set maxMessageBytes(bytes: number) {
+    this.#framer.maxMessageBytes = bytes;
+  }
+
+  /** Begins to read. For the listener. */
+  begin(handler: ConnectionHandler): void {
+    this.#handler = handler;
+    this.#attach(this.#socket);
+    this.#socket.resume();
+  }
+
+  /** Where to append whole messages; see `Output.writer`. They go out at the end of the read event, or of the code that runs now. */
+  writer(): BerWriter {
+    this.#active = true;
+    if (!this.#reading) this.#output.flushSoon();
+    return this.#output.writer();
+  }
+
+  sendMessage(message: Message): void {
+    if (!this.#closing) encodeMessage(this.writer(), message);
+  }
+
+  /** Sends a copy of encoded messages. */
+  send(bytes: Uint8Array): void {
+    if (!this.#closing) this.writer().raw(bytes);
+  }
+
+  /** Hands what was sent to the system now, for those who send much at once. Returns false when `congested`. */
+  flush(): boolean {
+    this.#output.flush();
+    return !this.#congest();
+  }
+
+  /** No frames until `resume`. */
+  pause(): void {
+    this.#hold(BY_HANDLER);
+  }
+
+  resume(): void {
+    this.#release(BY_HANDLER);
+  }
+
+  /** Notice of disconnection (RFC 4511 §4.4.1), then closes. */
+  noticeOfDisconnection(code: number, diagnostic: string): void {
+    if (this.#closing) return;
+    this.sendMessage({
+      messageId: 0,
+      operation: {
+        op: 'extendedResponse',
+        result: { code, matchedDn: '', diagnostic },
+        oid: EXTENDED.noticeOfDisconnection,
+      },
+      controls: [],
+    });
+    this.close();
+  }
+
+  /** Sends what was gathered and closes; what still comes is thrown away. */
+  close(): void {
+    if (this.#closing) return;
+    this.#output.flush();
+    this.#leave();
+    this.#closingAt = this.#setup.now();
+    this.#socket.end();
+    this.#socket.resume();
+  }
+
+  /** Closes at once. */
+  destroy(): void {
+    this.#output.drop();
+    this.#leave();
+    this.#socket.destroy();
+  }
+
+  /**
+   * Begins TLS (RFC 4511 §4.14): call it in `onFrame` of the request, after sending its success. Throws `refused` where there can be
+   * none; answer with an error then. Bytes that came behind the request end the connection: clear text must not pass for protected.
+   */
+  startTls(): void {
+    const { secure } = this.#setup;
+    if (secure === undefined || this.secure || this.localKind === 'ldapi')
+      throw new PosternError('refused', 'StartTLS is not available here');
+    this.#hold(BY_TLS);
+    if (!this.#reading) this.#upgrade();
+  }
+
+  /** Looks after time limits; the listener calls it about every second. `now` in monotonic milliseconds. */
+  sweep(now: number): void {
+    const { limits, log } = this.#setup;
+    if (this.#closing) {
+      if (now - this.#closingAt >= limits.closeTimeoutMs) this.#socket.destroy();
+      return;
+    }
+    if (this.#active) {
+      this.#active = false;
+      this.#activeAt = now;
+    }
+    this.#congest();
+    this.#highAt = this.congested ? (this.#highAt ?? now) : undefined;
+    this.#capAt = this.pendingBytes > limits.outputCapBytes ? (this.#capAt ?? now) : undefined;
+    if (
+      (this.#highAt !== undefined && now - this.#highAt >= limits.outputTimeoutMs) ||
+      (this.#capAt !== undefined && now - this.#capAt >= limits.outputCapMs)
+    ) {
+      log.info('client does not take its answers: closed', {
+        source: this.remoteAddress,
+        unsent: this.pendingBytes,
+      });
+      this.destroy();
+      return;
+    }
+    if (this.#held !== 0 || this.#framer.buffered === 0) {
+      this.#partialAt = undefined;
+    } else if (this.#partialAt === undefined || this.#partialFrame !== this.#frames) {
+      this.#partialAt = now;
+      this.#partialFrame = this.#frames;
+    } else if (now - this.#partialAt >= limits.partialMessageTimeoutMs) {
+      this.noticeOfDisconnection(RESULT_CODE.protocolError, 'message not completed in time');
+      return;
+    }
+    if (this.idleTimeoutMs !== undefined && now - this.#activeAt >= this.idleTimeoutMs) {
+      this.noticeOfDisconnection(RESULT_CODE.unavailable, 'idle for too long');
+    }
+  }
+
+  #attach(socket: Socket): void {
+    socket
+      .on('data', this.#onData)
+      .on('drain', this.#onDrain)
+      .on('error', this.#onError)
+      .on('close', this.#onClose)
+      .on('end', this.#onEnd);
+    if (socket.destroyed) this.#onClose();
+  }
+
+  #detach(socket: Socket): void {
+    socket
+      .off('data', this.#onData)
+      .off('drain', this.#onDrain)
+      .off('error', this.#onError)
+      .off('close', this.#onClose)
+      .off('end', this.#onEnd);
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    if (this.#closing) return;
+    this.#active = true;
+    this.#framer.push(chunk);
+    this.#readFrames();
+  };
+
+  readonly #onDrain = (): void => {
+    if (this.#closing) return;
+    this.#active = true;
+    try {
+      this.#handler?.onDrain?.(this);
+    } catch (error) {
+      this.#failed(error);
+    }
+    this.#output.flush();
+    if (!this.congested) this.#release(BY_OUTPUT);
+  };
+
+  readonly #onError = (error: Error): void => {
+    this.#setup.log.debug('connection failed', { source: this.remoteAddress, error });
+  };
+
+  readonly #onEnd = (): void => {
+    this.#output.drop();
+    this.#leave();
+    this.#closingAt = this.#setup.now();
+  };
+
+  readonly #onClose = (): void => {
+    this.#leave();
+    if (this.#gone) return;
+    this.#gone = true;
+    this.#output.drop();
+    this.#setup.onGone(this);
+  };
+
+  #readFrames(): void {
+    if (this.#reading) return;
+    this.#reading = true;
+    const handler = this.#handler as ConnectionHandler;
+    try {
+      while (this.#held === 0 && !this.#closing) {
+        const next = this.#framer.next();
+        if (next.done === true) break;
+        this.#frames++;
+        handler.onFrame(next.value, this);
+        if (this.#output.gathered >= FLUSH_AT) this.flush();
+      }
+      if (!this.#closing) handler.onReadEnd?.(this);
+    } catch (error) {
+      this.#failed(error);
+    }
+    this.#reading = false;
+    if (this.#closing) return;
+    this.flush();
+    if ((this.#held & BY_TLS) !== 0) this.#upgrade();
+  }
+
+  #failed(error: unknown): void {
+    const { log } = this.#setup;
+    if (error instanceof DecodeError) {
+      log.info('client sent something that is not LDAP: closed', { source: this.remoteAddress, error });
+      this.noticeOfDisconnection(RESULT_CODE.protocolError, error.message);
+      return;
+    }
+    log.error('serving a connection failed: closed', { source: this.remoteAddress, error });
+    this.noticeOfDisconnection(RESULT_CODE.other, 'internal error');
+  }
+
+  /** Stops reading requests while too much is unsent; true then. */
+  #congest(): boolean {
+    if (!this.congested) return false;
+    // Only a socket that has refused more says when it is empty again.
+    if (this.#socket.writableNeedDrain) this.#hold(BY_OUTPUT);
+    return true;
+  }
+
+  #hold(why: number): void {
+    this.#held |= why;
+    this.#socket.pause();
+  }
+
+  #release(why: number): void {
+    if ((this.#held & why) === 0) return;
+    this.#held &= ~why;
+    if (this.#held !== 0 || this.#closing || this.#reading) return;
+    this.#readFrames();
+    if (this.#held === 0 && !this.#closing) this.#socket.resume();
+  }
+
+  #upgrade(): void {
+    const raw = this.#socket;
+    if (this.#framer.buffered > 0 || raw.readableLength > 0) {
+      this.#setup.log.warn('clear text behind StartTLS: closed', { source: this.remoteAddress });
+      this.destroy();
+      return;
+    }
+    this.#output.flush();
+    this.#detach(raw);
+    const onRawClose = (): void => this.#onClose();
+    raw.once('close', onRawClose);
+    this.#setup.secure?.(raw, (socket, error) => {
+      raw.off('close', onRawClose);
+      if (socket === undefined || this.#closing) {
+        this.#setup.log.info('TLS handshake failed', { source: this.remoteAddress, error });
+        socket?.destroy();
+        this.#onClose();
+        return;
+      }
+      this.#socket = socket;
+      this.#output.attach(socket);
+      this.#attach(socket);
+      this.#held &= ~BY_TLS;
+      try {
+        this.#handler?.onSecure?.(this);
+      } catch (failure) {
+        this.#failed(failure);
+      }
+      if (this.#held === 0) socket.resume();
+    });
+  }
+
+  /** No more frames, no more output. */
+  #leave(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    try {
+      this.#handler?.onClose?.(this);
+    } catch (error) {
+      this.#setup.log.error('a handler failed on close', { source: this.remoteAddress, error });
+    }
+  }
+}

@@ -1,0 +1,131 @@
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { systemClock } from '../base/clock.ts';
+import { silentLog } from '../base/log.ts';
+import { Secret } from '../base/secret.ts';
+import { makeCertificate, type TestCertificate } from '../../test/support/certificate.ts';
+import { runTool } from '../../test/support/slapd.ts';
+import { TinyHandler } from '../../test/support/tiny-directory.ts';
+import { connectLdap } from './client.ts';
+import { LdapListener, type ListenerOptions } from './server.ts';
+
+let server: TestCertificate;
+let client: TestCertificate;
+let folder: string;
+
+beforeAll(async () => {
+  [server, client] = await Promise.all([makeCertificate(), makeCertificate({ name: 'hub.example.org' })]);
+  folder = await mkdtemp(join(tmpdir(), 'postern-listener-'));
+});
+
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+interface Started extends AsyncDisposable {
+  listener: LdapListener;
+  handlers: TinyHandler[];
+}
+
+async function listen(options: Partial<ListenerOptions> = {}): Promise<Started> {
+  const handlers: TinyHandler[] = [];
+  const listener = new LdapListener({
+    address: { host: '127.0.0.1', port: 0 },
+    clock: systemClock,
+    log: silentLog,
+    accept: (connection) => {
+      const handler = new TinyHandler(connection);
+      handlers.push(handler);
+      return handler;
+    },
+    ...options,
+  });
+  await listener.start();
+  return { listener, handlers, [Symbol.asyncDispose]: () => listener.stop() };
+}
+
+const pinned = (certificate: TestCertificate) => ({
+  trust: {
+    kind: 'pinned' as const,
+    verifyPeer: (der: Buffer) => {
+      if (!der.equals(certificate.der)) throw new Error('another certificate');
+    },
+  },
+});
+
+describe('our client and our listener', () => {
+  test('plain: bind, who am I, add, compare, search, unbind', async () => {
+    await using started = await listen();
+    const ldap = await connectLdap({
+      target: `ldap://127.0.0.1:${started.listener.port}`,
+      clock: systemClock,
+    });
+    await ldap.bind('cn=me', new Secret('secret'));
+    expect(await ldap.whoAmI()).toBe('dn:cn=me');
+    const results = await Promise.all([
+      ldap.add('cn=a', [{ type: 'cn', values: [Buffer.from('a')] }]).result,
+      ldap.compare('cn=a', 'cn', Buffer.from('yes')).result,
+      ldap.delete('cn=a').result,
+    ]);
+    expect(results.map(({ operation }) => operation.result.code)).toEqual([0, 6, 0]);
+    const names: string[] = [];
+    for await (const { operation } of ldap.search({ base: 'o=x' }))
+      if (operation.op === 'searchResultEntry') names.push(operation.dn);
+    expect(names).toEqual(['cn=0,o=x']);
+    ldap.unbind();
+    expect((await ldap.closed).code).toBe('ldap.closed');
+  });
+
+  test('ldaps: both ends see the other certificate', async () => {
+    await using started = await listen({ tls: { identity: server } });
+    await using ldap = await connectLdap({
+      target: `ldaps://127.0.0.1:${started.listener.port}`,
+      clock: systemClock,
+      tls: { ...pinned(server), certificate: client.certificate, key: new Secret(client.key) },
+    });
+    expect(await ldap.whoAmI()).toBe('');
+    expect(ldap.peerCertificate?.equals(server.der)).toBe(true);
+    expect(started.handlers[0]?.connection.peerCertificate?.equals(client.der)).toBe(true);
+    expect(started.handlers[0]?.connection).toMatchObject({
+      secure: true,
+      localKind: 'ldaps',
+      remoteAddress: '127.0.0.1',
+    });
+  });
+
+  test('StartTLS', async () => {
+    await using started = await listen({ tls: { identity: server, startTls: true } });
+    await using ldap = await connectLdap({
+      target: `ldap://127.0.0.1:${started.listener.port}`,
+      clock: systemClock,
+    });
+    expect(ldap.secure).toBe(false);
+    await ldap.startTls(pinned(server));
+    expect(ldap.secure).toBe(true);
+    await ldap.bind('cn=me', new Secret('secret'));
+    expect(await ldap.whoAmI()).toBe('dn:cn=me');
+    expect(started.handlers[0]).toMatchObject({ secured: 1 });
+  });
+
+  test('unix socket with its mode; a stale socket file is replaced', async () => {
+    const path = join(folder, 'socket');
+    for (let round = 0; round < 2; round++) {
+      await using started = await listen({ address: { path, mode: 0o660 } });
+      expect((await stat(path)).mode & 0o777).toBe(0o660);
+      await using ldap = await connectLdap({ target: { kind: 'unix', path }, clock: systemClock });
+      expect(await ldap.whoAmI()).toBe('');
+      expect(started.handlers[0]?.connection.localKind).toBe('ldapi');
+    }
+  });
+});
+
+test('OpenLDAP tools', async () => {
+  await using started = await listen({ tls: { identity: server, startTls: true } });
+  const env = { LDAPTLS_REQCERT: 'never' };
+  const url = `ldap://127.0.0.1:${started.listener.port}`;
+  expect(await runTool('ldapwhoami', ['-x', '-H', url, '-D', 'cn=me', '-w', 'x'])).toBe('dn:cn=me\n');
+  expect(await runTool('ldapwhoami', ['-x', '-ZZ', '-H', url, '-D', 'cn=me', '-w', 'x'], { env })).toBe(
+    'dn:cn=me\n',
+  );
+  expect(await runTool('ldapsearch', ['-x', '-H', url, '-LLL', '-b', 'o=x'])).toBe('dn: cn=0,o=x\ncn: 0\n\n');
+});
