@@ -1,0 +1,331 @@
+/**
+ * The link from this hub to one edge: connect, bootstrap if need be, take the lease, push topology and domains, keep
+ * recipients in step; on any failure wait and begin again. Everything about one edge happens here, in order.
+ */
+import { backoffDelay } from '../../base/backoff.ts';
+import type { Clock } from '../../base/clock.ts';
+import { describeError, isPosternError, PosternError } from '../../base/error.ts';
+import type { Log } from '../../base/log.ts';
+import type { Random } from '../../base/random.ts';
+import type { LdapClient } from '../../ldap/client.ts';
+import { fetchSummary } from './edge-query.ts';
+import {
+  type EdgeSession,
+  type EdgeSessionOptions,
+  openEdgeSession,
+  type PresentableCredential,
+} from './edge-session.ts';
+import { type HeldLease, takeLease } from './lease-keeper.ts';
+import type { MirrorView } from './mirror-view.ts';
+import { type PushProgress, RecipientPush } from './recipient-push.ts';
+import { type DesiredEntry, planSubtree, readSubtree } from './subtree-push.ts';
+import { TransactionWriter } from './transaction-writer.ts';
+
+/** What the link needs to know of its edge, asked anew at each attempt. */
+export interface EdgeTarget {
+  readonly address: Omit<EdgeSessionOptions, 'identity' | 'clock' | 'signal'> &
+    Pick<EdgeSessionOptions, 'identity'>;
+  /** ESRAs first, then the bootstrap credential, if there is one. */
+  readonly credentials: readonly PresentableCredential[];
+  /** Hashes a canonical address with this edge's key. */
+  readonly hash: (address: string) => Buffer;
+  readonly digestKey: Buffer;
+  readonly hubs: readonly DesiredEntry[];
+  readonly edges: readonly DesiredEntry[];
+  readonly domains: readonly DesiredEntry[];
+}
+
+export interface EdgeLinkOptions {
+  readonly name: string;
+  readonly hubName: string;
+  readonly target: () => Promise<EdgeTarget>;
+  readonly mirror: MirrorView;
+  readonly lastConfirmed: () => number | undefined;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly lockMs: number;
+  readonly renewBelowMs: number;
+  readonly confirmEveryMs: number;
+  /** The edge has accepted an ESRA: the bootstrap credential is of no more use. */
+  readonly onEstablished: (userName: string) => Promise<void>;
+}
+
+export type LinkState =
+  | 'NotStarted'
+  | 'InProgress'
+  | 'Synchronized'
+  | 'NotSynchronized'
+  | 'DirectoryError'
+  | 'Expired'
+  | 'Skipped';
+
+export interface LinkStatus {
+  readonly state: LinkState;
+  readonly holdsLease: boolean;
+  readonly lastAttempt: number | undefined;
+  readonly lastSuccess: number | undefined;
+  readonly consecutiveFailures: number;
+  readonly failureDetail: string | undefined;
+  readonly progress: PushProgress;
+  readonly credential: string;
+}
+
+const BACKOFF = { firstMs: 250, mostMs: 60_000 };
+/** Another hub has the lease: look again soon, since it may go away at any time. */
+const STANDBY_MS = 2000;
+const NOTHING_PUSHED: PushProgress = { pushed: 0, total: undefined, inStep: false, settled: false };
+
+export class EdgeLink {
+  readonly #options: EdgeLinkOptions;
+  #status: LinkStatus = {
+    state: 'NotStarted',
+    holdsLease: false,
+    lastAttempt: undefined,
+    lastSuccess: undefined,
+    consecutiveFailures: 0,
+    failureDetail: undefined,
+    progress: NOTHING_PUSHED,
+    credential: '',
+  };
+  readonly #watchers = new Set<(status: LinkStatus) => void>();
+  #stop = new AbortController();
+  #attempt = new AbortController();
+  #running: Promise<void> | undefined;
+  #client: LdapClient | undefined;
+  #refresh: (() => void) | undefined;
+  #leaseId: Buffer | undefined;
+
+  constructor(options: EdgeLinkOptions) {
+    this.#options = options;
+  }
+
+  get name(): string {
+    return this.#options.name;
+  }
+
+  get status(): LinkStatus {
+    return this.#status;
+  }
+
+  /** The connection that holds the lease, for questions beside the push; undefined while there is none. */
+  get client(): LdapClient | undefined {
+    return this.#client;
+  }
+
+  start(): void {
+    this.#running ??= this.#loop();
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort(new PosternError('canceled', 'the hub is stopping'));
+    this.#attempt.abort(this.#stop.signal.reason);
+    await this.#running;
+  }
+
+  /** Topology or domains have changed: compare and push them again. */
+  pokeConfiguration(): void {
+    this.#refresh?.();
+  }
+
+  /** Gives the connection up and begins again at once; the next session compares everything. */
+  restart(): void {
+    this.#leaseId = undefined;
+    this.#attempt.abort(new PosternError('canceled', 'a new synchronisation was asked for'));
+  }
+
+  watch(watcher: (status: LinkStatus) => void): () => void {
+    this.#watchers.add(watcher);
+    return () => void this.#watchers.delete(watcher);
+  }
+
+  async #loop(): Promise<void> {
+    const { clock, random, log, name } = this.#options;
+    while (!this.#stop.signal.aborted) {
+      this.#attempt = new AbortController();
+      this.#update({ state: 'InProgress', lastAttempt: clock.now(), progress: NOTHING_PUSHED });
+      let delay = 0;
+      try {
+        await this.#session(this.#attempt.signal);
+      } catch (error) {
+        this.#client = undefined;
+        if (this.#stop.signal.aborted) break;
+        if (isPosternError(error, 'canceled')) {
+          this.#update({ holdsLease: false });
+          continue;
+        }
+        const failures = this.#status.consecutiveFailures + 1;
+        const standby = isPosternError(error, 'lease.held');
+        delay = standby ? STANDBY_MS : backoffDelay(failures, BACKOFF, random);
+        this.#update({
+          state: stateAfter(error),
+          holdsLease: false,
+          consecutiveFailures: standby ? 0 : failures,
+          failureDetail: describeFailure(error),
+        });
+        if (standby) log.debug('standing by', { edge: name, error });
+        else
+          log.warn('synchronisation with an edge failed', {
+            edge: name,
+            failures,
+            nextInMs: Math.round(delay),
+            error,
+          });
+      }
+      await clock.sleep('link.retry', delay, this.#attempt.signal).catch(() => undefined);
+    }
+    this.#update({ state: 'NotStarted', holdsLease: false });
+  }
+
+  async #session(signal: AbortSignal): Promise<void> {
+    const { clock, log, name } = this.#options;
+    let target = await this.#options.target();
+    let session = await this.#open(target, signal);
+    if (session.credential.kind === 'bootstrap') {
+      log.info('first session: installing topology and credentials', { edge: name });
+      await installTopology(session.client, target);
+      session.client.unbind();
+      target = await this.#options.target();
+      const esras = target.credentials.filter((credential) => credential.kind === 'esra');
+      session = await this.#open({ ...target, credentials: esras }, signal);
+    }
+    const { client } = session;
+    const onAbort = (): void => client.destroy();
+    signal.addEventListener('abort', onAbort, { once: true });
+    let lease: HeldLease | undefined;
+    try {
+      await this.#options.onEstablished(session.credential.userName);
+      lease = await takeLease(
+        {
+          client,
+          clock,
+          holder: this.#options.hubName,
+          lockMs: this.#options.lockMs,
+          renewBelowMs: this.#options.renewBelowMs,
+          onLost: (error) =>
+            client.destroy(
+              isPosternError(error)
+                ? error
+                : new PosternError('lease.lost', 'the lease could not be renewed', { cause: error }),
+            ),
+        },
+        this.#leaseId,
+      );
+      this.#leaseId = lease.leaseId;
+      this.#client = client;
+      this.#update({ holdsLease: true, credential: session.credential.userName });
+      log.info('holding the lease', { edge: name, epoch: lease.epoch });
+      const writer = new TransactionWriter(client);
+      await pushConfiguration(client, writer, target);
+      await this.#pushUntilLost(client, writer, target, lease.epoch, signal);
+    } finally {
+      this.#client = undefined;
+      this.#refresh = undefined;
+      signal.removeEventListener('abort', onAbort);
+      await lease?.stop(this.#stop.signal.aborted);
+      client.unbind();
+    }
+  }
+
+  async #open(target: EdgeTarget, signal: AbortSignal): Promise<EdgeSession> {
+    return openEdgeSession({ ...target.address, clock: this.#options.clock, signal }, target.credentials);
+  }
+
+  async #pushUntilLost(
+    client: LdapClient,
+    writer: TransactionWriter,
+    target: EdgeTarget,
+    epoch: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { mirror, clock, lastConfirmed, confirmEveryMs } = this.#options;
+    const push = new RecipientPush({
+      client,
+      writer,
+      mirror,
+      hash: target.hash,
+      digestKey: target.digestKey,
+      epoch,
+      clock,
+      lastConfirmed,
+      confirmEveryMs,
+      onProgress: (progress) => this.#progressed(progress),
+    });
+    let queue = Promise.resolve();
+    this.#refresh = () => {
+      queue = queue
+        .then(async () => pushConfiguration(client, writer, await this.#options.target()))
+        .catch((error: unknown) => {
+          client.destroy(
+            isPosternError(error)
+              ? error
+              : new PosternError('internal', 'pushing the configuration failed', { cause: error }),
+          );
+        });
+    };
+    await push.run(signal);
+  }
+
+  #progressed(progress: PushProgress): void {
+    if (!progress.settled) {
+      this.#update({ progress, state: progress.inStep ? this.#status.state : 'InProgress' });
+      return;
+    }
+    this.#update({
+      progress,
+      state: 'Synchronized',
+      lastSuccess: this.#options.clock.now(),
+      consecutiveFailures: 0,
+      failureDetail: undefined,
+    });
+  }
+
+  #update(change: Partial<LinkStatus>): void {
+    this.#status = { ...this.#status, ...change };
+    for (const watcher of this.#watchers) watcher(this.#status);
+  }
+}
+
+/** The bootstrap account may write topology only, and needs no lease for it. */
+async function installTopology(client: LdapClient, target: EdgeTarget): Promise<void> {
+  const writer = new TransactionWriter(client);
+  await writer.send(
+    [...target.hubs, ...target.edges].map(({ dn, attributes }) => ({ kind: 'put', dn, attributes })),
+  );
+  await writer.drained();
+}
+
+/** Topology and domains: small, so compared as a whole, and written in one transaction. */
+async function pushConfiguration(
+  client: LdapClient,
+  writer: TransactionWriter,
+  target: EdgeTarget,
+): Promise<void> {
+  const parts: [string, readonly DesiredEntry[], readonly string[]][] = [
+    ['cn=Hubs,cn=Configuration', target.hubs, []],
+    ['cn=Edges,cn=Configuration', target.edges, []],
+    ['cn=AcceptedDomains,cn=Configuration', target.domains, []],
+  ];
+  for (const [base, desired, ignored] of parts) {
+    const operations = planSubtree(await readSubtree(client, base), desired, ignored);
+    if (operations.length > 0) await writer.send(operations);
+  }
+}
+
+/** Count and digest of the recipients that an edge really stores. */
+export function askContent(client: LdapClient, bits: number) {
+  return fetchSummary(client, 'recipients', bits);
+}
+
+function stateAfter(error: unknown): LinkState {
+  if (isPosternError(error, 'lease.held')) return 'Skipped';
+  if (isPosternError(error, 'credential.expired', 'credential.invalid')) return 'Expired';
+  if (isPosternError(error, 'source.unavailable', 'source.behind', 'source.incomplete'))
+    return 'DirectoryError';
+  return 'NotSynchronized';
+}
+
+function describeFailure(error: unknown): string {
+  const code = isPosternError(error) ? ` [${error.code}]` : '';
+  return `${describeError(error)}${code}`;
+}
