@@ -123,19 +123,25 @@ function samePinOf(account: Account, hub: AdmittedHub): boolean {
   return account.pin !== undefined && pinsOf(hub).includes(account.pin);
 }
 
-/** The state with these accounts installed (by name) and these hubs admitted; a readmitted hub loses the accounts bound to its former key. */
+/**
+ * The state with these hubs admitted and these accounts installed (by name); a readmitted hub loses the accounts bound to its former key. Accounts
+ * of a hub that is not there (any more) are left out: it may have been removed while its record was opened.
+ */
 export function withAccounts<T extends CredentialState>(
   state: T,
-  hubs: Readonly<Record<string, AdmittedHub>>,
+  admitted: readonly AdmittedHub[],
   accounts: readonly Account[],
 ): T {
+  const hubs = { ...state.hubs };
+  for (const hub of admitted) hubs[nameKey(hub.name)] = hub;
   const names = new Set(accounts.map((account) => nameKey(account.name)));
-  const kept = state.accounts.filter((account) => {
-    if (names.has(nameKey(account.name))) return false;
-    const hub = account.hub === undefined ? undefined : findHub(hubs, account.hub);
-    return hub === undefined || samePinOf(account, hub);
+  const kept = state.accounts.filter((account) => !names.has(nameKey(account.name)));
+  const all = [...kept, ...accounts].filter((account) => {
+    if (account.kind === 'bootstrap') return true;
+    const hub = findHub(hubs, account.hub ?? '');
+    return hub !== undefined && samePinOf(account, hub);
   });
-  return { ...state, hubs: { ...hubs }, accounts: [...kept, ...accounts] };
+  return { ...state, hubs, accounts: all };
 }
 
 /** What a push brought; everything as it stands in the edge directory now, not only what changed. */
@@ -209,9 +215,10 @@ async function processArrival<T extends CredentialState>(
   refused.push(...opened.refused);
   const key = await openAddressKey(options, admission.hubs, arrival);
   refused.push(...key.refused);
+  const admitted = admission.admitted.flatMap((name) => findHub(admission.hubs, name) ?? []);
   if (admission.admitted.length > 0 || opened.accounts.length > 0 || key.stored !== undefined) {
     await store.update((draft) => {
-      const next = withoutExpired(withAccounts(draft, admission.hubs, opened.accounts), now);
+      const next = withoutExpired(withAccounts(draft, admitted, opened.accounts), now);
       return key.stored === undefined ? next : { ...next, addressKey: key.stored };
     });
   }

@@ -21,6 +21,7 @@ import {
   subscriptionId,
   type SubscriptionFile,
 } from './file.ts';
+import { parsePolicy } from './policy-text.ts';
 import { parseFileDate, parseFileDuration } from './ticks.ts';
 
 /** Elements inside elements: the format has two levels, other products' extensions a few more. */
@@ -53,6 +54,8 @@ export function readSubscriptionFile(bytes: Uint8Array): SubscriptionFile {
     serialNumber: text('SerialNumber'),
     format: formatOf(texts.PosternFormat),
     sealingStatement: optionalBase64(texts, 'PosternSealingStatement'),
+    passwordPolicy:
+      texts.PosternPasswordPolicy === undefined ? undefined : parsePolicy(texts.PosternPasswordPolicy),
     signature,
     signed: signature !== undefined,
     signedBytes: new Secret(signedBytes),

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { PosternError } from '../base/error.ts';
 import type { Secret } from '../base/secret.ts';
 import type { Pin } from '../certificate/pin.ts';
+import type { PasswordPolicy } from '../credential/password.ts';
 
 /** A file is refused above this size before it is parsed. Ours have about 3 KiB, with a large RSA certificate 6. */
 export const MOST_FILE_BYTES = 64 * 1024;
@@ -27,6 +28,7 @@ export const ELEMENTS = [
   'SerialNumber',
   'PosternFormat',
   'PosternSealingStatement',
+  'PosternPasswordPolicy',
   'PosternSealedTo',
   'PosternSignature',
 ] as const;
@@ -65,6 +67,8 @@ export interface SubscriptionFile {
   /** 1 in files of ours; absent in those of another product. */
   readonly format: number | undefined;
   readonly sealingStatement: Buffer | undefined;
+  /** What passwords of accounts on that edge must be like. */
+  readonly passwordPolicy: PasswordPolicy | undefined;
   readonly signature: Buffer | undefined;
   /** The file carries a signature. Says nothing of whether it is good: `validateSubscription` does. */
   readonly signed: boolean;
