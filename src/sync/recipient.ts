@@ -25,6 +25,17 @@ export function packRecipient(recipient: Recipient): Buffer {
   ]);
 }
 
+/** The same into `buffer` from `at` on; returns how many bytes were written, 0 when they may not fit. */
+export function packRecipientInto(recipient: Recipient, buffer: Buffer, at: number): number {
+  const { addresses } = recipient;
+  const text = addresses.length === 1 ? (addresses[0] as string) : addresses.join('\0');
+  const room = buffer.length - at - 1;
+  // A code unit takes at most three octets.
+  if (room < text.length * 3 && room < Buffer.byteLength(text)) return 0;
+  buffer[at] = RECIPIENT_KINDS.indexOf(recipient.kind);
+  return 1 + buffer.write(text, at + 1, 'utf8');
+}
+
 export function unpackRecipient(bytes: Buffer): Recipient {
   return { kind: RECIPIENT_KINDS[bytes[0] ?? 0] ?? 'user', addresses: bytes.toString('utf8', 1).split('\0') };
 }
