@@ -1,17 +1,17 @@
 /**
- * The client's end of a connection: message ids, which answer belongs to which request, deadlines, back-pressure in both directions,
- * and what happens to everything pending when the connection ends. What operations mean is in `client.ts`.
+ * The client's end of a connection: which answer belongs to which request, back-pressure in both directions, and what
+ * happens to everything pending when the connection ends. What operations mean is in `client.ts`.
  */
 import type { Socket } from 'node:net';
-import type { Clock, Timer } from '../base/clock.ts';
+import type { Clock } from '../base/clock.ts';
 import { isPosternError, PosternError } from '../base/error.ts';
 import { closedError } from './client-error.ts';
+import { type Exchange, PendingRequests } from './client-pending.ts';
+import { EXTENDED } from './control.ts';
 import { decodeMessage } from './decode.ts';
 import { encodeMessage } from './encode.ts';
-import { EXTENDED } from './control.ts';
 import { Framer } from './framer.ts';
 import { CLIENT_LIMITS } from './limits.ts';
-import { MAX_INT } from './max-int.ts';
 import type { Control, ExtendedResponse, Message, Operation, Request, Response } from './message.ts';
 import { Output } from './transport-output.ts';
 
@@ -19,15 +19,8 @@ const NO_CONTROLS: readonly Control[] = [];
 /** Gathered output is handed to the socket when it comes to this much, without waiting for the end of the tick. */
 const FLUSH_AT = 32_768;
 
-/** A request that waits for its answers. */
-export interface Exchange {
-  /** The response that ends it. */
-  readonly ends: Response['op'];
-  /** Without an answer for so long it ends with `ldap.timeout`; undefined: it may wait for ever. */
-  readonly timeoutMs: number | undefined;
-  onMessage(message: Message, bytes: number): void;
-  onFailure(error: PosternError): void;
-}
+/** How filled the queue of a search is: 1 = wants no more, 2 = must get no more. */
+export type Level = 0 | 1 | 2;
 
 export interface ConnectionOptions {
   readonly clock: Clock;
@@ -36,14 +29,6 @@ export interface ConnectionOptions {
   readonly maxMessageBytes: number;
   /** Messages with id 0 (RFC 4511 §4.4); a notice of disconnection ends the connection as well. */
   readonly onNotification?: ((notification: ExtendedResponse) => void) | undefined;
-}
-
-/** How filled the queue of a search is: 1 = wants no more, 2 = must get no more. */
-export type Level = 0 | 1 | 2;
-
-interface Pending {
-  readonly exchange: Exchange;
-  deadline: number;
 }
 
 interface Waiter {
@@ -56,21 +41,15 @@ export class ClientConnection {
   readonly #options: ConnectionOptions;
   readonly #framer: Framer;
   readonly #output: Output;
-  readonly #pending = new Map<number, Pending>();
+  readonly #pending: PendingRequests;
   #socket: Socket;
-  #lastId = 0;
   #error: PosternError | undefined;
   #systemError: Error | undefined;
-  #notice: string | undefined;
-  #timer: Timer | undefined;
-  #timerAt = 0;
   /** True while nothing is read. */
   #held = false;
   /** How many searches are at level 1 or 2, and at level 2. */
   #full = 0;
   #overfull = 0;
-  /** Requests other than searches that wait for their answers. */
-  #plain = 0;
   #waiters: Waiter[] = [];
   readonly closed: Promise<PosternError>;
   #resolveClosed: (error: PosternError) => void = () => undefined;
@@ -80,6 +59,9 @@ export class ClientConnection {
     this.#options = options;
     this.#framer = new Framer({ maxMessageBytes: options.maxMessageBytes });
     this.#output = new Output(socket);
+    this.#pending = new PendingRequests(options.clock, (messageId, exchange) =>
+      this.#expired(messageId, exchange),
+    );
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -117,40 +99,25 @@ export class ClientConnection {
       exchange.onFailure(this.#error);
       return 0;
     }
-    const messageId = this.#nextId();
-    this.send(messageId, operation, controls);
-    const deadline =
-      exchange.timeoutMs === undefined
-        ? Number.POSITIVE_INFINITY
-        : this.clock.monotonic() + exchange.timeoutMs;
-    this.#pending.set(messageId, { exchange, deadline });
-    if (exchange.ends !== 'searchResultDone') this.#plain++;
-    if (deadline < this.#timerAt || (this.#timer === undefined && exchange.timeoutMs !== undefined))
-      this.#arm(deadline);
+    const messageId = this.#pending.nextId();
+    this.#send(messageId, operation, controls);
+    this.#pending.add(messageId, exchange);
     if (this.#held) this.#updateReading();
     return messageId;
   }
 
-  /** Sends a request that has no answer (unbind, abandon), or that `request` remembers. */
-  send(messageId: number, operation: Request, controls: readonly Control[] = NO_CONTROLS): void {
-    if (this.#error !== undefined) throw this.#error;
-    encodeMessage(this.#output.writer(), { messageId, operation, controls });
-    if (this.#output.gathered >= FLUSH_AT) this.#output.flush();
-    else this.#output.flushSoon();
+  /** RFC 4511 §4.3 */
+  sendUnbind(): void {
+    this.#send(this.#pending.nextId(), { op: 'unbindRequest' });
   }
 
   /** Forgets a request, fails it with `error`, and tells the server so (RFC 4511 §4.11). Answers still on their way are passed over. */
   abandon(messageId: number, error: PosternError): void {
-    const pending = this.#forget(messageId);
-    if (pending === undefined || this.#error !== undefined) return;
-    this.send(this.#nextId(), { op: 'abandonRequest', messageId });
-    pending.exchange.onFailure(error);
+    const exchange = this.#pending.forget(messageId);
+    if (exchange === undefined || this.#error !== undefined) return;
+    this.#send(this.#pending.nextId(), { op: 'abandonRequest', messageId });
+    exchange.onFailure(error);
     this.#afterAnswers();
-  }
-
-  /** RFC 4511 §4.3 */
-  sendUnbind(): void {
-    this.send(this.#nextId(), { op: 'unbindRequest' });
   }
 
   /** Undefined when fewer than `outstanding` requests wait for answers and at most `bytes` are unsent; else a promise of that moment. */
@@ -171,15 +138,15 @@ export class ClientConnection {
   }
 
   /**
-   * Hands the bare socket over for StartTLS and stops reading it. Must be called in the very call that delivers the answer: what has
-   * been received behind the answer would be clear text that somebody injected (`ldap.protocol`).
+   * Hands the bare socket over for StartTLS and stops reading it. Must be called in the very call that delivers the answer:
+   * what has been received behind the answer would be clear text that somebody injected (`ldap.protocol`).
    */
   detach(): Socket {
     if (this.#framer.buffered > 0) throw this.#protocolError('clear text behind the answer to StartTLS');
     if (this.#pending.size > 0) throw this.#protocolError('requests were outstanding during StartTLS');
     this.#output.flush();
     this.#socket.pause();
-    this.#detachListeners(this.#socket);
+    this.#listen(this.#socket, 'off');
     return this.#socket;
   }
 
@@ -205,23 +172,20 @@ export class ClientConnection {
     this.#socket.destroy();
   }
 
+  #send(messageId: number, operation: Request, controls: readonly Control[] = NO_CONTROLS): void {
+    encodeMessage(this.#output.writer(), { messageId, operation, controls });
+    if (this.#output.gathered >= FLUSH_AT) this.#output.flush();
+    else this.#output.flushSoon();
+  }
+
   #attach(socket: Socket): void {
-    socket
-      .on('data', this.#onData)
-      .on('drain', this.#onDrain)
-      .on('error', this.#onError)
-      .on('close', this.#onClose)
-      .on('end', this.#onEnd);
+    this.#listen(socket, 'on');
     if (socket.destroyed) this.#onClose();
   }
 
-  #detachListeners(socket: Socket): void {
-    socket
-      .off('data', this.#onData)
-      .off('drain', this.#onDrain)
-      .off('error', this.#onError)
-      .off('close', this.#onClose)
-      .off('end', this.#onEnd);
+  #listen(socket: Socket, how: 'on' | 'off'): void {
+    socket[how]('data', this.#onData)[how]('drain', this.#onDrain)[how]('end', this.#onEnd);
+    socket[how]('error', this.#onError)[how]('close', this.#onClose);
   }
 
   readonly #onData = (chunk: Buffer): void => {
@@ -252,34 +216,27 @@ export class ClientConnection {
   #lost(why: string): void {
     if (this.#error !== undefined) return;
     const cause = this.#systemError;
+    const hint = 'the server or something on the way ended the connection: look in the server’s log';
     this.destroy(
-      closedError(this.where, this.#notice ?? cause?.message ?? why, {
-        hint: 'the server or something on the way ended the connection: look in the server’s log',
-        ...(cause === undefined ? {} : { cause }),
-      }),
+      closedError(this.where, cause?.message ?? why, cause === undefined ? { hint } : { hint, cause }),
     );
   }
 
   #dispatch(message: Message, bytes: number): void {
-    if (message.messageId === 0) return this.#notified(message.operation);
-    const pending = this.#pending.get(message.messageId);
+    const { messageId, operation } = message;
+    if (messageId === 0) return this.#notified(operation);
+    const exchange = this.#pending.get(messageId);
     // Answers to abandoned requests may still come (RFC 4511 §4.11).
-    if (pending === undefined) return;
-    const { exchange } = pending;
-    const { op } = message.operation;
-    if (op === exchange.ends) {
-      this.#forget(message.messageId);
-    } else if (
-      op !== 'intermediateResponse' &&
-      !(
-        exchange.ends === 'searchResultDone' &&
-        (op === 'searchResultEntry' || op === 'searchResultReference')
-      )
-    ) {
-      this.destroy(this.#protocolError(`the server answered with ${op} where ${exchange.ends} was due`));
+    if (exchange === undefined) return;
+    if (operation.op === exchange.ends) {
+      this.#pending.forget(messageId);
+    } else if (!mayPrecede(operation.op, exchange.ends)) {
+      this.destroy(
+        this.#protocolError(`the server answered with ${operation.op} where ${exchange.ends} was due`),
+      );
       return;
-    } else if (exchange.timeoutMs !== undefined) {
-      pending.deadline = this.clock.monotonic() + exchange.timeoutMs;
+    } else {
+      this.#pending.touch(messageId);
     }
     exchange.onMessage(message, bytes);
   }
@@ -291,13 +248,7 @@ export class ClientConnection {
     }
     this.#options.onNotification?.(operation);
     if (operation.oid !== EXTENDED.noticeOfDisconnection) return;
-    const { code, diagnostic } = operation.result;
-    this.destroy(
-      closedError(
-        this.where,
-        `the server gave notice: result ${code}${diagnostic === '' ? '' : ` (${diagnostic.slice(0, 300)})`}`,
-      ),
-    );
+    this.destroy(closedError(this.where, 'the server gave notice', { notice: operation.result }));
   }
 
   #afterAnswers(): void {
@@ -316,91 +267,47 @@ export class ClientConnection {
    * waits for an answer too (its answer stands behind the entries, and the consumer may be waiting for it).
    */
   #updateReading(): void {
-    const hold = this.#overfull > 0 || (this.#full > 0 && this.#plain === 0);
-    if (hold === this.#held) return;
+    const hold = this.#overfull > 0 || (this.#full > 0 && this.#pending.plain === 0);
+    if (hold === this.#held || this.#error !== undefined) return;
     this.#held = hold;
     if (hold) {
       this.#socket.pause();
     } else {
-      // Nobody could be answered while nobody listened.
-      this.#extendDeadlines();
+      this.#pending.touchAll();
       this.#socket.resume();
     }
-  }
-
-  #forget(messageId: number): Pending | undefined {
-    const pending = this.#pending.get(messageId);
-    if (pending === undefined) return undefined;
-    this.#pending.delete(messageId);
-    if (pending.exchange.ends !== 'searchResultDone') this.#plain--;
-    return pending;
   }
 
   #open(outstanding: number, bytes: number): boolean {
     return this.#pending.size < outstanding && this.#output.pending <= bytes;
   }
 
-  #nextId(): number {
-    do this.#lastId = this.#lastId >= MAX_INT ? 1 : this.#lastId + 1;
-    while (this.#pending.has(this.#lastId));
-    return this.#lastId;
-  }
-
-  /** One timer for all requests, armed for the earliest deadline; it may be late by an eighth of a request's time. */
-  #arm(deadline: number): void {
-    this.#timer?.cancel();
-    this.#timerAt = deadline;
-    this.#timer = this.clock.after(
-      'ldap.operation',
-      deadline - this.clock.monotonic(),
-      () => this.#expire(),
-      { background: true },
-    );
-  }
-
-  #expire(): void {
-    this.#timer = undefined;
-    this.#timerAt = 0;
-    if (this.#held) this.#extendDeadlines();
-    const now = this.clock.monotonic();
-    let next = Number.POSITIVE_INFINITY;
-    for (const [messageId, { exchange, deadline }] of this.#pending) {
-      if (deadline > now) {
-        next = Math.min(next, Math.max(deadline, now + (exchange.timeoutMs ?? 0) / 8));
-        continue;
-      }
-      this.abandon(
-        messageId,
-        new PosternError('ldap.timeout', `no answer from ${this.where} within ${exchange.timeoutMs} ms`, {
-          hint: 'the server is overloaded, or searches through everything for lack of an index',
-        }),
-      );
+  #expired(messageId: number, exchange: Exchange): void {
+    if (this.#held) {
+      this.#pending.touch(messageId);
+      return;
     }
-    if (next !== Number.POSITIVE_INFINITY && this.#error === undefined) this.#arm(next);
-  }
-
-  #extendDeadlines(): void {
-    const now = this.clock.monotonic();
-    for (const pending of this.#pending.values()) {
-      if (pending.exchange.timeoutMs !== undefined) pending.deadline = now + pending.exchange.timeoutMs;
-    }
+    const message = `no answer from ${this.where} within ${exchange.timeoutMs} ms`;
+    const hint = 'the server is overloaded, or searches through everything for lack of an index';
+    this.abandon(messageId, new PosternError('ldap.timeout', message, { hint }));
   }
 
   #finish(error: PosternError): void {
     if (this.#error !== undefined) return;
     this.#error = error;
-    this.#timer?.cancel();
-    const pending = [...this.#pending.values()];
-    this.#pending.clear();
-    for (const { exchange } of pending) exchange.onFailure(error);
+    this.#pending.failAll(error);
     for (const waiter of this.#waiters.splice(0)) waiter.resolve();
     this.#resolveClosed(error);
   }
 
   #protocolError(message: string, cause?: unknown): PosternError {
     if (isPosternError(cause) && cause.code !== 'decode') return cause;
-    return new PosternError('ldap.protocol', `${message} (${this.where})`, {
-      ...(cause === undefined ? {} : { cause }),
-    });
+    return new PosternError('ldap.protocol', `${message} (${this.where})`, { cause });
   }
+}
+
+/** Whether a response may come before the one that ends an operation. */
+function mayPrecede(op: Operation['op'], ends: Response['op']): boolean {
+  if (op === 'intermediateResponse') return true;
+  return ends === 'searchResultDone' && (op === 'searchResultEntry' || op === 'searchResultReference');
 }

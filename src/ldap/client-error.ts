@@ -46,12 +46,25 @@ export function resultCodeOf(error: unknown): number | undefined {
   return typeof code === 'number' ? code : undefined;
 }
 
+/** `ldap.closed`. With a notice of disconnection: fields `result`, `resultCode` and `diagnostic`. */
 export function closedError(
   where: string,
   why: string,
-  options: { cause?: unknown; hint?: string } = {},
+  options: { cause?: unknown; hint?: string; notice?: LdapResult } = {},
 ): PosternError {
-  return new PosternError('ldap.closed', `connection to ${where} ended: ${why}`, options);
+  const { notice, ...rest } = options;
+  if (notice === undefined)
+    return new PosternError('ldap.closed', `connection to ${where} ended: ${why}`, rest);
+  const fields = {
+    result: resultName(notice.code),
+    resultCode: notice.code,
+    diagnostic: printable(notice.diagnostic),
+  };
+  const text = fields.diagnostic === '' ? fields.result : `${fields.result} (${fields.diagnostic})`;
+  return new PosternError('ldap.closed', `connection to ${where} ended: ${why}: ${text}`, {
+    ...rest,
+    fields,
+  });
 }
 
 /** Text of the other side, fit for one line of a log. */

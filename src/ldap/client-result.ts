@@ -1,6 +1,6 @@
 /** A request that is answered by one response: a promise of it. */
 import type { PosternError } from '../base/error.ts';
-import type { Exchange } from './client-connection.ts';
+import type { Exchange } from './client-pending.ts';
 import { resultError } from './client-error.ts';
 import type { Reply } from './client-search.ts';
 import type { LdapResult, Message, Response } from './message.ts';

@@ -3,8 +3,9 @@
  * bounded: the connection stops reading, so the server stops sending.
  */
 import { PosternError } from '../base/error.ts';
-import type { ClientConnection, Exchange, Level } from './client-connection.ts';
+import type { ClientConnection, Level } from './client-connection.ts';
 import { resultError } from './client-error.ts';
+import type { Exchange } from './client-pending.ts';
 import type {
   Control,
   IntermediateResponse,

@@ -10,47 +10,15 @@ import { TLSSocket } from 'node:tls';
 import { DecodeError } from '../asn1/decode-error.ts';
 import type { BerWriter } from '../asn1/writer.ts';
 import { PosternError } from '../base/error.ts';
-import type { Log } from '../base/log.ts';
 import { EXTENDED } from './control.ts';
 import { encodeMessage } from './encode.ts';
-import { type Frame, Framer } from './framer.ts';
+import { Framer } from './framer.ts';
 import type { Message } from './message.ts';
 import { RESULT_CODE } from './result-code.ts';
-import type { ListenerLimits } from './server-limits.ts';
+import type { ConnectionHandler, ConnectionSetup, LocalKind } from './server-handler.ts';
+import { ConnectionWatch } from './server-watch.ts';
 import { peerCertificate } from './tls.ts';
 import { Output } from './transport-output.ts';
-
-export type LocalKind = 'ldaps' | 'ldap' | 'ldapi';
-
-/** What serves one connection. */
-export interface ConnectionHandler {
-  /**
-   * One whole message. Its bytes are valid only during the call: copy what is kept. A `DecodeError` thrown here ends the connection with
-   * a notice (protocolError), any other error too (other). Not called again while the connection is paused.
-   */
-  onFrame(frame: Frame, connection: ServerConnection): void;
-  /** After the last frame of a read event; then everything sent goes out in one write. */
-  onReadEnd?(connection: ServerConnection): void;
-  /** Unsent output has gone: go on with what was held back. */
-  onDrain?(connection: ServerConnection): void;
-  /** TLS has begun on what was a plain connection. */
-  onSecure?(connection: ServerConnection): void;
-  /** Once; no frame comes after it and what is sent then is dropped. */
-  onClose?(connection: ServerConnection): void;
-}
-
-export interface ConnectionSetup {
-  readonly id: number;
-  readonly kind: LocalKind;
-  readonly limits: ListenerLimits;
-  readonly log: Log;
-  /** Does the handshake for StartTLS; undefined when there is no certificate. */
-  readonly secure:
-    | ((raw: Socket, done: (socket: Socket | undefined, error: Error | undefined) => void) => void)
-    | undefined;
-  readonly now: () => number;
-  readonly onGone: (connection: ServerConnection) => void;
-}
 
 /** Why nothing is read; bits. */
 const BY_HANDLER = 1;
@@ -78,11 +46,7 @@ export class ServerConnection {
   /** Work since the last look of `sweep`. */
   #active = true;
   #frames = 0;
-  #activeAt: number;
-  #partialAt: number | undefined;
-  #partialFrame = 0;
-  #highAt: number | undefined;
-  #capAt: number | undefined;
+  readonly #watch: ConnectionWatch;
   #closingAt = 0;
 
   constructor(socket: Socket, setup: ConnectionSetup) {
@@ -94,7 +58,7 @@ export class ServerConnection {
     this.idleTimeoutMs = setup.limits.idleTimeoutMs;
     this.#framer = new Framer({ maxMessageBytes: setup.limits.firstMessageBytes });
     this.#output = new Output(socket);
-    this.#activeAt = setup.now();
+    this.#watch = new ConnectionWatch(setup.limits, setup.now());
   }
 
   /** Encrypted by TLS. */
@@ -220,55 +184,30 @@ export class ServerConnection {
       if (now - this.#closingAt >= limits.closeTimeoutMs) this.#socket.destroy();
       return;
     }
-    if (this.#active) {
-      this.#active = false;
-      this.#activeAt = now;
-    }
     this.#congest();
-    this.#highAt = this.congested ? (this.#highAt ?? now) : undefined;
-    this.#capAt = this.pendingBytes > limits.outputCapBytes ? (this.#capAt ?? now) : undefined;
-    if (
-      (this.#highAt !== undefined && now - this.#highAt >= limits.outputTimeoutMs) ||
-      (this.#capAt !== undefined && now - this.#capAt >= limits.outputCapMs)
-    ) {
-      log.info('client does not take its answers: closed', {
-        source: this.remoteAddress,
-        unsent: this.pendingBytes,
-      });
-      this.destroy();
-      return;
-    }
-    if (this.#held !== 0 || this.#framer.buffered === 0) {
-      this.#partialAt = undefined;
-    } else if (this.#partialAt === undefined || this.#partialFrame !== this.#frames) {
-      this.#partialAt = now;
-      this.#partialFrame = this.#frames;
-    } else if (now - this.#partialAt >= limits.partialMessageTimeoutMs) {
-      this.noticeOfDisconnection(RESULT_CODE.protocolError, 'message not completed in time');
-      return;
-    }
-    if (this.idleTimeoutMs !== undefined && now - this.#activeAt >= this.idleTimeoutMs) {
-      this.noticeOfDisconnection(RESULT_CODE.unavailable, 'idle for too long');
-    }
+    const partial = this.#held === 0 && this.#framer.buffered > 0;
+    const { idleTimeoutMs } = this;
+    const unsent = this.pendingBytes;
+    const verdict = this.#watch.look(
+      { active: this.#active, unsent, frames: this.#frames, partial, idleTimeoutMs },
+      now,
+    );
+    this.#active = false;
+    if (verdict === undefined) return;
+    log.info('connection closed by a time limit', { source: this.remoteAddress, limit: verdict, unsent });
+    if (verdict === 'stalled') this.destroy();
+    else if (verdict === 'idle') this.noticeOfDisconnection(RESULT_CODE.unavailable, 'idle for too long');
+    else this.noticeOfDisconnection(RESULT_CODE.protocolError, 'message not completed in time');
   }
 
   #attach(socket: Socket): void {
-    socket
-      .on('data', this.#onData)
-      .on('drain', this.#onDrain)
-      .on('error', this.#onError)
-      .on('close', this.#onClose)
-      .on('end', this.#onEnd);
+    this.#listen(socket, 'on');
     if (socket.destroyed) this.#onClose();
   }
 
-  #detach(socket: Socket): void {
-    socket
-      .off('data', this.#onData)
-      .off('drain', this.#onDrain)
-      .off('error', this.#onError)
-      .off('close', this.#onClose)
-      .off('end', this.#onEnd);
+  #listen(socket: Socket, how: 'on' | 'off'): void {
+    socket[how]('data', this.#onData)[how]('drain', this.#onDrain)[how]('end', this.#onEnd);
+    socket[how]('error', this.#onError)[how]('close', this.#onClose);
   }
 
   readonly #onData = (chunk: Buffer): void => {
@@ -370,7 +309,7 @@ export class ServerConnection {
       return;
     }
     this.#output.flush();
-    this.#detach(raw);
+    this.#listen(raw, 'off');
     const onRawClose = (): void => this.#onClose();
     raw.once('close', onRawClose);
     this.#setup.secure?.(raw, (socket, error) => {

@@ -7,7 +7,8 @@ import type { Clock, Timer } from '../base/clock.ts';
 import { PosternError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
 import { RESULT_CODE } from './result-code.ts';
-import { type ConnectionHandler, type LocalKind, ServerConnection } from './server-connection.ts';
+import { ServerConnection } from './server-connection.ts';
+import type { ConnectionHandler, LocalKind } from './server-handler.ts';
 import {
   LISTENER_LIMITS,
   type ListenerLimits,
@@ -18,7 +19,8 @@ import {
 import { type ServerIdentity, TlsAcceptor, type TlsServerOptions } from './tls-server.ts';
 import { KEEP_ALIVE_MS } from './transport.ts';
 
-export type { ConnectionHandler, LocalKind, ServerConnection } from './server-connection.ts';
+export type { ServerConnection } from './server-connection.ts';
+export type { ConnectionHandler, LocalKind } from './server-handler.ts';
 
 export interface ListenerOptions {
   /** `mode` are the permissions of the socket file (0o600 unless told). Port 0: any free one. */

@@ -16,6 +16,7 @@ import {
 } from 'node:tls';
 import type { Clock } from '../base/clock.ts';
 import { PosternError } from '../base/error.ts';
+import type { HandshakeDone } from './server-handler.ts';
 import { keyMaterial, type PrivateKey, SECURE_OPTIONS } from './tls.ts';
 
 export interface ServerIdentity {
@@ -31,9 +32,6 @@ export interface TlsServerOptions {
   /** Ask clients for a certificate; yes unless told. Any certificate, or none, passes: see `ServerConnection.peerCertificate`. */
   readonly requestCertificate?: boolean;
 }
-
-/** Called once: with the secured socket, or with what went wrong (the bare socket is destroyed then). */
-export type HandshakeDone = (socket: TLSSocket | undefined, error: Error | undefined) => void;
 
 interface Waiting {
   error: Error | undefined;

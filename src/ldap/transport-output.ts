@@ -9,8 +9,10 @@ import { BerWriter } from '../asn1/writer.ts';
 const CHUNK_BYTES = 65_536;
 
 /** The shared chunk, and whose bytes stand at its end, not yet taken. */
-const writer = new BerWriter(CHUNK_BYTES);
-let owner: Output | undefined;
+const shared: { readonly writer: BerWriter; owner: Output | undefined } = {
+  writer: new BerWriter(CHUNK_BYTES),
+  owner: undefined,
+};
 
 export class Output {
   #socket: Writable;
@@ -38,11 +40,12 @@ export class Output {
    * call its `take`, `toBuffer` or `rewind(0)`.
    */
   writer(): BerWriter {
+    const { owner } = shared;
     if (owner !== this) {
       if (owner !== undefined) owner.#take();
-      owner = this;
+      shared.owner = this;
     }
-    return writer;
+    return shared.writer;
   }
 
   /** Appends a copy of whole encoded messages. */
@@ -52,7 +55,7 @@ export class Output {
 
   /** Bytes not yet handed to the socket. */
   get gathered(): number {
-    return this.#pieceBytes + (owner === this ? writer.length : 0);
+    return this.#pieceBytes + (shared.owner === this ? shared.writer.length : 0);
   }
 
   /** Bytes that the operating system has not taken yet. */
@@ -69,7 +72,7 @@ export class Output {
 
   /** Hands everything gathered to the socket in one write. On a destroyed or ended socket it is dropped. */
   flush(): void {
-    if (owner === this) this.#take();
+    if (shared.owner === this) this.#take();
     const pieces = this.#pieces;
     if (pieces.length === 0) return;
     this.#pieces = [];
@@ -90,17 +93,18 @@ export class Output {
 
   /** Forgets what was gathered. */
   drop(): void {
-    if (owner === this) this.#take();
+    if (shared.owner === this) this.#take();
     this.#pieces = [];
     this.#pieceBytes = 0;
   }
 
   #take(): void {
+    const { writer } = shared;
     if (writer.length > 0) {
       this.#pieceBytes += writer.length;
       this.#pieces.push(writer.take());
     }
-    owner = undefined;
+    shared.owner = undefined;
   }
 }
 
