@@ -54,8 +54,8 @@ export class Mirror implements MirrorView, AsyncDisposable {
     const { store, random } = options;
     this.#store = store;
     this.#pace = new Pace(options.clock);
-    this.#content = new MirrorContent(store, random.bytes(4).readUInt32LE());
     this.#position = this.#found(random);
+    this.#content = new MirrorContent(store, random.bytes(4).readUInt32LE());
     // A machine put back to an earlier state must not reach, by another way, a sequence that an edge has already seen.
     this.#jump = Math.floor(random.fraction() * SEQUENCE_JUMP);
   }
