@@ -28,6 +28,8 @@ export interface JournalEnd {
   /** Last sequence number; `after` of the source when there is no group. */
   readonly sequence: number;
   readonly groups: number;
+  /** Where the groups begin that no later one knew to be durable: the last write. */
+  readonly unproved: number;
   /** Where the next group belongs. */
   readonly offset: number;
   readonly size: number;
@@ -47,6 +49,8 @@ export async function readJournal(source: JournalSource, onGroup: OnGroup): Prom
   let sequence = source.after;
   let groups = 0;
   let offset = HEADER_BYTES;
+  let unproved = offset;
+  let durable = -1;
   for (let need = GROUP_HEADER; ; ) {
     const at = await window.show(offset, need);
     const kind = readGroup(window.bytes, at, window.end, header.tag, found);
@@ -63,13 +67,25 @@ export async function readJournal(source: JournalSource, onGroup: OnGroup): Prom
     }
     if (kind !== 'group' || found.sequence !== sequence + 1) break;
     if (!onGroup(window.bytes, found)) throw damaged(path, offset, 'a group of changes cannot be understood');
+    // All groups of one write name the same number.
+    if (found.durable !== durable) unproved = offset;
+    durable = found.durable;
     sequence = found.sequence;
     groups += 1;
     offset += found.next - at;
     need = GROUP_HEADER;
   }
   const torn = await judgeRest(window, path, offset, sequence + 1, header.tag);
-  return { store: header.store, tag: header.tag, sequence, groups, offset, size: window.size, torn };
+  return {
+    store: header.store,
+    tag: header.tag,
+    sequence,
+    groups,
+    unproved,
+    offset,
+    size: window.size,
+    torn,
+  };
 }
 
 async function readHeader(source: JournalSource): Promise<{ store: Buffer; tag: Buffer }> {

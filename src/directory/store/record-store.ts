@@ -19,7 +19,7 @@ import type {
 } from './contract.ts';
 import { sortNames } from './file-format.ts';
 import { createJournal, Journal } from './journal.ts';
-import { recover, type Recovered } from './recovery.ts';
+import { recover, type Recovered, unwritable } from './recovery.ts';
 import { writeSnapshot } from './snapshot-write.ts';
 import { verifyFiles } from './verify.ts';
 
@@ -36,14 +36,16 @@ const COMPACT_SLICE = 256 * 1024;
 
 /**
  * Opens the store in `options.folder`, an empty one when nothing is there. Throws `folder.in-use`, `store.damaged` (with file and offset),
- * `file.unreadable`.
+ * `file.unreadable`, `file.unwritable`.
  */
 export async function openStore(options: StoreOptions): Promise<RecordStore> {
   const { files, folder, clock, random } = options;
   const log = (options.log ?? silentLog).child('store');
   const tuning = { ...TUNING, ...options.tuning };
   const lock = options.lock ?? (files === systemFiles ? lockFolder : undefined);
-  await files.makeFolder(folder);
+  await files.makeFolder(folder).catch((error: unknown) => {
+    throw unwritable(folder, error);
+  });
   const held = await lock?.(folder);
   try {
     const memory = new RecordMemory(tuning.slabBytes);

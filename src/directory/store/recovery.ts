@@ -3,6 +3,7 @@
  * anything else that doesn't add up is `store.damaged`, and nothing is served.
  */
 import { join } from 'node:path';
+import { PosternError } from '../../base/error.ts';
 import type { OpenFile } from '../../base/files.ts';
 import type { RecordMemory } from './batch.ts';
 import type { RecoveryReport } from './contract.ts';
@@ -32,11 +33,10 @@ interface OpenedJournal {
   readonly end: JournalEnd;
 }
 
-/** Throws `store.damaged`, or what the file layer throws. `memory` must be empty; it is worth nothing after a failure. */
+/** Throws `store.damaged`, or what the file layer throws. The folder must exist; `memory` must be empty, it is worth nothing after a failure. */
 export async function recover(place: JournalPlace, memory: RecordMemory): Promise<Recovered> {
   const { files, folder, clock } = place;
   const begun = clock.monotonic();
-  await files.makeFolder(folder);
   const names = sortNames(await files.list(folder));
   for (const name of names.unfinished) await files.remove(join(folder, name));
   // A process that was killed may have left names that aren't durable; what follows relies on them.
@@ -93,10 +93,20 @@ export async function recover(place: JournalPlace, memory: RecordMemory): Promis
   };
 }
 
+export function unwritable(folder: string, cause: unknown): PosternError {
+  return new PosternError('file.unwritable', 'no store can be made here', {
+    cause,
+    fields: { folder },
+    hint: 'check space on the disk, and owner and permissions of the folder',
+  });
+}
+
 async function startEmpty(place: JournalPlace): Promise<Recovered> {
   const store = place.random.bytes(16);
   return {
-    journal: await createJournal(place, 0, store),
+    journal: await createJournal(place, 0, store).catch((error: unknown) => {
+      throw unwritable(place.folder, error);
+    }),
     sequence: 0,
     store,
     snapshot: undefined,
@@ -155,10 +165,16 @@ async function openJournals(
   }
 }
 
-/** What was found must not be lost later: a killed process may not have flushed it. And the bytes of a torn write must never be read again. */
+/**
+ * What was found must not be lost later. A killed process may not have flushed its last write; worse, after a failed flush the system shows
+ * bytes as written that aren't on the disk: so the last write is written again. And the bytes of a torn one must never be read again.
+ */
 async function settle(journals: readonly OpenedJournal[]): Promise<void> {
   for (const { file, end } of journals) {
     if (end.torn > 0) await file.truncate(end.offset);
+    const last = Buffer.allocUnsafe(end.offset - end.unproved);
+    await file.read(last, end.unproved);
+    await file.write(last, end.unproved);
     await file.datasync();
   }
 }

@@ -1,0 +1,250 @@
+/**
+ * Power is lost at every step the store takes on its files: afterwards everything acknowledged is there, and no half batch is. The same search
+ * must find losses when the store is built on a file layer that doesn't flush, or it would prove nothing.
+ */
+import { describe, expect, test } from 'vitest';
+import { FakeFiles } from '../../../test/fakes/files.ts';
+import { fakeRandom } from '../../../test/fakes/random.ts';
+import {
+  copyState,
+  emptyState,
+  fingerprint,
+  randomChanges,
+  smallStore,
+  stateOf,
+  type State,
+} from '../../../test/support/record-store-model.ts';
+import type { Files } from '../../base/files.ts';
+import { openStore, type RecordStore } from './store.ts';
+
+/** What was committed, in order, and how much of it was acknowledged. */
+interface History {
+  /** `states[n]` after n batches. */
+  states: State[];
+  acknowledged: number;
+}
+
+const CHANGES = 5;
+const LONGEST = 150;
+
+function startHistory(state = emptyState()): History {
+  return { states: [state], acknowledged: 0 };
+}
+
+/** One batch; the history learns when it is durable. */
+function commitRandom(store: RecordStore, history: History, seed: string): Promise<void> {
+  const state = copyState(history.states.at(-1) as State);
+  const batch = store.begin();
+  randomChanges(batch, state, fakeRandom(seed), CHANGES, LONGEST);
+  const number = history.states.push(state) - 1;
+  return batch.commit().then(() => {
+    history.acknowledged = Math.max(history.acknowledged, number);
+  });
+}
+
+/** Batches alone and in bursts, snapshots among them, an orderly end, and a second life. */
+async function work(files: Files, history: History, seed: string): Promise<void> {
+  for (const life of ['first', 'second']) {
+    const store = await openStore(smallStore(files, `${seed} ${life}`));
+    const background: Promise<unknown>[] = [];
+    try {
+      for (let n = 0; n < 8; n += 1) {
+        await commitRandom(store, history, `${seed} ${life} ${n}`);
+        if (n === 3) background.push(store.snapshot());
+        const burst = [0, 1, 2].map((m) => commitRandom(store, history, `${seed} ${life} ${n} ${m}`));
+        background.push(...burst);
+        for (const one of background) one.catch(() => {});
+        if (n % 2 === 0) await Promise.all(burst);
+      }
+      await Promise.all(background);
+      await store.close();
+    } finally {
+      await store.close().catch(() => {});
+      await Promise.allSettled(background);
+    }
+  }
+}
+
+/** Undefined when the store holds the state after some batch from the last acknowledged on; else what is wrong. */
+async function judge(files: Files, history: History): Promise<string | undefined> {
+  const store = await openStore(smallStore(files, 'judge')).catch((error: Error) => error);
+  if (store instanceof Error) return `not opened: ${store.message}`;
+  const found = fingerprint(stateOf(store));
+  await store.close().catch(() => {});
+  const index = history.states.findLastIndex((state) => fingerprint(state) === found);
+  if (index < 0) return 'a state that no batch left';
+  return index < history.acknowledged
+    ? `only ${index} of ${history.acknowledged} acknowledged batches`
+    : undefined;
+}
+
+/** Losses found by cutting the power at every `stride`th step. `through` lets the store see the files otherwise. */
+async function search(
+  seed: string,
+  stride: number,
+  through: (files: FakeFiles) => Files,
+): Promise<{ steps: number; losses: string[] }> {
+  const losses: string[] = [];
+  for (let step = 0; ; step += stride) {
+    const files = new FakeFiles();
+    files.powerOffAtStep(step);
+    const history = startHistory();
+    const finished = await work(through(files), history, seed).then(
+      () => true,
+      () => false,
+    );
+    for (const lossSeed of ['a', 'b', 'c']) {
+      const problem = await judge(files.powerLoss({ seed: `${seed} ${step} ${lossSeed}` }), history);
+      if (problem !== undefined) losses.push(`step ${step}, seed ${lossSeed}: ${problem}`);
+    }
+    if (finished) return { steps: step, losses };
+  }
+}
+
+describe('power loss', () => {
+  test.each(['one', 'two'])('at every step (%s)', async (seed) => {
+    const { steps, losses } = await search(seed, 1, (files) => files);
+    expect(losses).toEqual([]);
+    expect(steps).toBeGreaterThan(100);
+  });
+
+  test.each([
+    ['files are never flushed', { datasync: true }],
+    ['folders are never flushed', { syncFolder: true }],
+  ] as const)('is found out when %s', async (_what, without) => {
+    const { losses } = await search('one', 7, (files) => unflushed(files, without));
+    expect(losses.length).toBeGreaterThan(0);
+  });
+
+  test('again and again, also while recovering', async () => {
+    for (let seed = 0; seed < 40; seed += 1) {
+      const random = fakeRandom(`again ${seed}`);
+      let files = new FakeFiles();
+      let history = startHistory();
+      for (let life = 0; life < 6; life += 1) {
+        files.powerOffAtStep(files.steps + Math.floor(random.fraction() ** 2 * 150));
+        await work(files, history, `again ${seed} ${life}`).catch(() => {});
+        files = files.powerLoss({ seed: `${seed} ${life}` });
+        // Some die in the middle of recovering.
+        if (random.fraction() < 0.5) {
+          files.powerOffAtStep(Math.floor(random.fraction() * 8));
+          await openStore(smallStore(files, 'recovering')).catch(() => {});
+          files = files.powerLoss({ seed: `${seed} ${life} recovering` });
+        }
+        expect(await judge(files, history), `seed ${seed}, life ${life}`).toBeUndefined();
+        const store = await openStore(smallStore(files, 'next'));
+        history = startHistory(stateOf(store));
+        await store.close();
+      }
+    }
+  });
+});
+
+describe('a disk that fails', () => {
+  const faults = [
+    { on: 'write', code: 'ENOSPC', done: 0 },
+    { on: 'write', code: 'ENOSPC', done: 40 },
+    { on: 'datasync', code: 'EIO', done: 0 },
+    { on: 'datasync', code: 'EIO', done: 1 },
+  ] as const;
+
+  test.each(faults)('$on fails with $code after $done: the store stops for good', async (fault) => {
+    const files = new FakeFiles();
+    const history = startHistory();
+    let fatal: Error | undefined;
+    const store = await openStore({
+      ...smallStore(files, 'fault', { snapshotJournalBytes: 1e9 }),
+      onFatal: (error) => (fatal = error),
+    });
+    for (let n = 0; n < 5; n += 1) await commitRandom(store, history, `fault ${n}`);
+    files.fail({ ...fault, path: 'journal.0.new' });
+    const pending = [1, 2, 3].map((n) => commitRandom(store, history, `lost ${n}`));
+    for (const { status, ...result } of await Promise.allSettled(pending)) {
+      expect({ status, ...result }).toMatchObject({
+        status: 'rejected',
+        reason: { code: 'store.write-failed' },
+      });
+    }
+    expect(fatal).toMatchObject({ code: 'store.write-failed', cause: { code: fault.code } });
+    // The disk works again, but nobody knows what it holds: nothing more is written to it.
+    files.heal();
+    const { counts } = files;
+    const [writes, flushes] = [counts.write, counts.datasync];
+    const before = fingerprint(stateOf(store));
+    await expect(commitRandom(store, startHistory(stateOf(store)), 'late')).rejects.toMatchObject({
+      code: 'store.write-failed',
+    });
+    expect(fingerprint(stateOf(store))).toBe(before);
+    await expect(store.flush()).rejects.toMatchObject({ code: 'store.write-failed' });
+    await expect(store.snapshot()).rejects.toMatchObject({ code: 'store.write-failed' });
+    await expect(store.close()).rejects.toMatchObject({ code: 'store.write-failed' });
+    expect([counts.write, counts.datasync]).toEqual([writes, flushes]);
+    // The next process may find what was never acknowledged; from then on it must stay, although the failed flush lost it.
+    const next = await openStore(smallStore(files, 'next'));
+    const found = startHistory(stateOf(next));
+    await commitRandom(next, found, 'next');
+    expect(fingerprint(found.states[0] as State)).toBe(
+      fingerprint(history.states[fault.on === 'datasync' ? 8 : 5] as State),
+    );
+    for (const unsynced of ['dropped', 'kept', 'random'] as const) {
+      expect(await judge(files.powerLoss({ unsynced }), found)).toBeUndefined();
+    }
+  });
+
+  test.each(['create', 'write', 'datasync', 'rename', 'remove', 'syncFolder'] as const)(
+    'any %s may fail once: what was acknowledged is kept',
+    async (on) => {
+      let happened = true;
+      for (let nth = 1; happened; nth += 1) {
+        const files = new FakeFiles();
+        const history = startHistory();
+        files.fail({ on, nth, code: 'EIO', done: nth % 3 });
+        await work(files, history, 'any').catch(() => {});
+        happened = files.counts[on] >= nth;
+        expect(await judge(files.powerLoss({ seed: `${nth}` }), history), `number ${nth}`).toBeUndefined();
+      }
+    },
+  );
+
+  test('too full for zeros ahead is not too full for groups', async () => {
+    const files = new FakeFiles();
+    const store = await openStore(smallStore(files, 'full', { preallocateBytes: 512 }));
+    const history = startHistory();
+    // The second write of a round are the zeros.
+    files.fail({ on: 'write', nth: 2, code: 'ENOSPC', done: 100 });
+    for (let n = 0; n < 5; n += 1) await commitRandom(store, history, `full ${n}`);
+    expect(files.counts.write).toBeGreaterThan(6);
+    expect(await judge(files.powerLoss({ unsynced: 'dropped' }), history)).toBeUndefined();
+  });
+
+  test('a store that cannot be created, or opened, says so and leaves the folder usable', async () => {
+    for (const on of ['makeFolder', 'create', 'write', 'datasync', 'rename', 'syncFolder'] as const) {
+      const files = new FakeFiles();
+      files.fail({ on, code: 'EIO' });
+      const code = on === 'syncFolder' ? 'file.unreadable' : 'file.unwritable';
+      await expect(openStore(smallStore(files, on)), on).rejects.toMatchObject({ code });
+      const store = await openStore(smallStore(files, on));
+      await commitRandom(store, startHistory(), on);
+      await store.close();
+      files.fail({ on: 'read', code: 'EIO' });
+      await expect(openStore(smallStore(files, on)), on).rejects.toMatchObject({ code: 'file.unreadable' });
+      await (await openStore(smallStore(files, on))).close();
+    }
+  });
+});
+
+function unflushed(files: FakeFiles, without: { datasync?: boolean; syncFolder?: boolean }): Files {
+  return {
+    open: async (path, how) => {
+      const file = await files.open(path, how);
+      return without.datasync === true ? { ...file, datasync: async () => {} } : file;
+    },
+    readFile: (path) => files.readFile(path),
+    rename: (from, to) => files.rename(from, to),
+    remove: (path) => files.remove(path),
+    exists: (path) => files.exists(path),
+    list: (folder) => files.list(folder),
+    makeFolder: (path) => files.makeFolder(path),
+    syncFolder: async (folder) => (without.syncFolder === true ? undefined : files.syncFolder(folder)),
+  };
+}
