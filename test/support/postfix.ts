@@ -14,7 +14,7 @@
  * Postfix's processes stand in the queue folder, chrooted or not, so a relative path of a socket works for both.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -115,10 +115,10 @@ export class Postfix implements AsyncDisposable {
       await makeFolders(folder, 'postfix', 'postdrop', '710', ['queue/public']);
       await makeFolders(folder, 'postfix', 'postdrop', '730', ['queue/maildrop']);
       for (const [name, content] of Object.entries(options.files ?? {})) {
-        await writeFile(join(postfix.configFolder, name), content);
+        await postfix.#configure(name, content);
       }
-      await writeFile(join(postfix.configFolder, 'main.cf'), mainCf(postfix, options));
-      await writeFile(join(postfix.configFolder, 'master.cf'), masterCf(0, options));
+      await postfix.#configure('main.cf', mainCf(postfix, options));
+      await postfix.#configure('master.cf', masterCf(0, options));
     } catch (error) {
       await postfix[Symbol.asyncDispose]();
       throw error;
@@ -164,6 +164,18 @@ export class Postfix implements AsyncDisposable {
     await run('postfix', ['-c', this.configFolder, 'reload']);
   }
 
+  /** Resolves with the log when `pattern` is in it: the log is written by a process of its own, a little later. */
+  async logged(pattern: RegExp): Promise<string> {
+    const giveUpAt = systemClock.monotonic() + READY_WITHIN_MS;
+    for (;;) {
+      const text = await this.log();
+      if (pattern.test(text)) return text;
+      if (systemClock.monotonic() > giveUpAt)
+        throw new Error(`not in Postfix's log: ${pattern.source}\n${text}`);
+      await systemClock.sleep('postfix', 20);
+    }
+  }
+
   /** The log so far. */
   log(): Promise<string> {
     return readFile(join(this.folder, 'log'), 'utf8').catch(() => '');
@@ -202,8 +214,15 @@ export class Postfix implements AsyncDisposable {
     await rm(this.folder, { recursive: true, force: true });
   }
 
+  async #configure(name: string, content: string): Promise<void> {
+    const path = join(this.configFolder, name);
+    await writeFile(path, content);
+    // Postfix waits until a file has not been touched for two seconds before it believes what it reads.
+    await utimes(path, 1e9, 1e9);
+  }
+
   async #startOnce(): Promise<void> {
-    await writeFile(join(this.configFolder, 'master.cf'), masterCf(this.#port, this.#options));
+    await this.#configure('master.cf', masterCf(this.#port, this.#options));
     const daemons = (
       await run('postconf', ['-c', this.configFolder, '-h', 'daemon_directory'])
     ).stdout.trim();
