@@ -1,0 +1,435 @@
+/** Values of controls, extended operations and intermediate responses: vectors by hand, round trips, hostile octets. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { bool, control, enumerated, int, seq, set, str, tlv } from '../../test/support/hand-ber.ts';
+import { arbitraryFilter } from '../../test/support/message-arbitrary.ts';
+import { DecodeError } from '../asn1/decode-error.ts';
+import * as controls from './control-values.ts';
+import * as extended from './extended-values.ts';
+import * as own from './postern-extended.ts';
+import * as sync from './sync-values.ts';
+import { requireNoValue } from './value.ts';
+
+type Encode = (value: never) => Buffer | undefined;
+type Decode = (value: Buffer | undefined) => unknown;
+
+const uuid = Buffer.from('0123456789abcdef');
+const hash = Buffer.alloc(32, 9);
+const b = (text: string): Buffer => Buffer.from(text);
+
+/** Name, codec, value, octets by hand. */
+const vectors: [string, Encode, Decode, unknown, Buffer][] = [
+  [
+    'paged results',
+    controls.encodePagedResults,
+    controls.decodePagedResults,
+    { size: 500, cookie: b('c') },
+    seq(int(500), str('c')),
+  ],
+  [
+    'sort request',
+    controls.encodeSortRequest,
+    controls.decodeSortRequest,
+    [
+      { attribute: 'sn', reverse: false },
+      { attribute: 'cn', orderingRule: 'caseIgnoreOrderingMatch', reverse: true },
+    ],
+    seq(seq(str('sn')), seq(str('cn'), str('caseIgnoreOrderingMatch', 0x80), bool(true, 0x81))),
+  ],
+  [
+    'sort result',
+    controls.encodeSortResult,
+    controls.decodeSortResult,
+    { code: 16, attribute: 'sn' },
+    seq(enumerated(16), str('sn', 0x80)),
+  ],
+  [
+    'sort result, success',
+    controls.encodeSortResult,
+    controls.decodeSortResult,
+    { code: 0 },
+    seq(enumerated(0)),
+  ],
+  [
+    'assertion',
+    controls.encodeAssertion,
+    controls.decodeAssertion,
+    { kind: 'present', attribute: 'cn' },
+    str('cn', 0x87),
+  ],
+  [
+    'read request',
+    controls.encodeReadRequest,
+    controls.decodeReadRequest,
+    ['cn', '*'],
+    seq(str('cn'), str('*')),
+  ],
+  [
+    'read result',
+    controls.encodeReadResult,
+    controls.decodeReadResult,
+    { op: 'searchResultEntry', dn: 'cn=a', attributes: [{ type: 'cn', values: [b('a')] }] },
+    tlv(0x64, str('cn=a'), seq(seq(str('cn'), set(str('a'))))),
+  ],
+  ['subentries', controls.encodeSubentries, controls.decodeSubentries, true, bool(true)],
+  [
+    'sync request',
+    sync.encodeSyncRequest,
+    sync.decodeSyncRequest,
+    { mode: 'refreshAndPersist', cookie: b('rid=1'), reloadHint: true },
+    seq(enumerated(3), str('rid=1'), bool(true)),
+  ],
+  [
+    'sync request, first',
+    sync.encodeSyncRequest,
+    sync.decodeSyncRequest,
+    { mode: 'refreshOnly', reloadHint: false },
+    seq(enumerated(1)),
+  ],
+  ...(['present', 'add', 'modify', 'delete'] as const).map(
+    (state, number): [string, Encode, Decode, unknown, Buffer] => [
+      `sync state ${state}`,
+      sync.encodeSyncState,
+      sync.decodeSyncState,
+      { state, entryUuid: uuid },
+      seq(enumerated(number), str(uuid)),
+    ],
+  ),
+  [
+    'sync state with cookie',
+    sync.encodeSyncState,
+    sync.decodeSyncState,
+    { state: 'add', entryUuid: uuid, cookie: b('c') },
+    seq(enumerated(1), str(uuid), str('c')),
+  ],
+  ['sync done, empty', sync.encodeSyncDone, sync.decodeSyncDone, { refreshDeletes: false }, seq()],
+  [
+    'sync done',
+    sync.encodeSyncDone,
+    sync.decodeSyncDone,
+    { cookie: b('c'), refreshDeletes: true },
+    seq(str('c'), bool(true)),
+  ],
+  [
+    'new cookie',
+    sync.encodeSyncInfo,
+    sync.decodeSyncInfo,
+    { kind: 'newCookie', cookie: b('c') },
+    str('c', 0x80),
+  ],
+  [
+    'refresh delete',
+    sync.encodeSyncInfo,
+    sync.decodeSyncInfo,
+    { kind: 'refreshDelete', refreshDone: true },
+    tlv(0xa1),
+  ],
+  [
+    'refresh present',
+    sync.encodeSyncInfo,
+    sync.decodeSyncInfo,
+    { kind: 'refreshPresent', cookie: b('c'), refreshDone: false },
+    tlv(0xa2, str('c'), bool(false)),
+  ],
+  [
+    'set of identifiers',
+    sync.encodeSyncInfo,
+    sync.decodeSyncInfo,
+    { kind: 'idSet', cookie: b('c'), refreshDeletes: true, entryUuids: [uuid, uuid] },
+    tlv(0xa3, str('c'), bool(true), set(str(uuid), str(uuid))),
+  ],
+  [
+    'set of identifiers, empty',
+    sync.encodeSyncInfo,
+    sync.decodeSyncInfo,
+    { kind: 'idSet', refreshDeletes: false, entryUuids: [] },
+    tlv(0xa3, set()),
+  ],
+  [
+    'commit',
+    extended.encodeEndTransactionRequest,
+    extended.decodeEndTransactionRequest,
+    { commit: true, identifier: b('t') },
+    seq(str('t')),
+  ],
+  [
+    'abort',
+    extended.encodeEndTransactionRequest,
+    extended.decodeEndTransactionRequest,
+    { commit: false, identifier: b('t') },
+    seq(bool(false), str('t')),
+  ],
+  [
+    'transaction ended',
+    extended.encodeEndTransactionResponse,
+    extended.decodeEndTransactionResponse,
+    { updatesControls: [{ messageId: 7, controls: [{ oid: '1.2', critical: false, value: b('v') }] }] },
+    seq(seq(seq(int(7), seq(control({ oid: '1.2', critical: false, value: b('v') }))))),
+  ],
+  [
+    'transaction failed',
+    extended.encodeEndTransactionResponse,
+    extended.decodeEndTransactionResponse,
+    { failedMessageId: 300, updatesControls: [] },
+    seq(int(300)),
+  ],
+  [
+    'password modify',
+    extended.encodePasswordModifyRequest,
+    extended.decodePasswordModifyRequest,
+    { userIdentity: 'cn=a', oldPassword: b('old'), newPassword: b('new') },
+    seq(str('cn=a', 0x80), str('old', 0x81), str('new', 0x82)),
+  ],
+  [
+    'password modify, empty',
+    extended.encodePasswordModifyRequest,
+    extended.decodePasswordModifyRequest,
+    {},
+    seq(),
+  ],
+  [
+    'password modified',
+    extended.encodePasswordModifyResponse,
+    extended.decodePasswordModifyResponse,
+    b('made'),
+    seq(str('made', 0x80)),
+  ],
+  ['cancel', extended.encodeCancelRequest, extended.decodeCancelRequest, 4711, seq(int(4711))],
+  [
+    'lease request',
+    own.encodeLeaseRequest,
+    own.decodeLeaseRequest,
+    { action: 'renew', holder: 'hub1.example', durationSeconds: 360, leaseId: uuid },
+    seq(enumerated(1), str('hub1.example', 0x0c), int(360), str(uuid, 0x80)),
+  ],
+  [
+    'lease request, first',
+    own.encodeLeaseRequest,
+    own.decodeLeaseRequest,
+    { action: 'acquire', holder: 'hub1', durationSeconds: 1800 },
+    seq(enumerated(0), str('hub1', 0x0c), int(1800)),
+  ],
+  [
+    'lease response',
+    own.encodeLeaseResponse,
+    own.decodeLeaseResponse,
+    { state: 'held', epoch: 2 ** 40, holder: 'hub1', remainingMs: 359_999, leaseId: uuid },
+    seq(enumerated(1), int(2 ** 40), str('hub1', 0x0c), int(359_999), str(uuid, 0x80)),
+  ],
+  [
+    'digest request',
+    own.encodeContentDigestRequest,
+    own.decodeContentDigestRequest,
+    { kind: 'recipients', bits: 12, prefix: 4095 },
+    seq(str('recipients', 0x0c), int(12), int(4095, 0x80)),
+  ],
+  [
+    'digest request, sums',
+    own.encodeContentDigestRequest,
+    own.decodeContentDigestRequest,
+    { kind: 'domains', bits: 0 },
+    seq(str('domains', 0x0c), int(0)),
+  ],
+  [
+    'digest summary',
+    own.encodeContentDigestSummary,
+    own.decodeContentDigestSummary,
+    {
+      count: 3,
+      digest: hash,
+      buckets: [
+        { count: 1, digest: hash },
+        { count: 2, digest: hash },
+      ],
+    },
+    seq(int(3), str(hash), seq(seq(int(1), str(hash)), seq(int(2), str(hash)))),
+  ],
+  [
+    'bucket',
+    own.encodeBucketEntries,
+    own.decodeBucketEntries,
+    [{ guid: uuid, hash }],
+    seq(seq(str(uuid), str(hash))),
+  ],
+  [
+    'removals request',
+    own.encodeRemovalsRequest,
+    own.decodeRemovalsRequest,
+    { action: 'approve', kind: 'recipients' },
+    seq(enumerated(1), str('recipients', 0x0c)),
+  ],
+  [
+    'removals response',
+    own.encodeRemovalsResponse,
+    own.decodeRemovalsResponse,
+    { pending: 600, approved: 0, rejected: 1 },
+    seq(int(600), int(0), int(1)),
+  ],
+];
+
+describe('vectors', () => {
+  test.each(vectors)('%s', (_name, encode, decode, value, octets) => {
+    expect(encode(value as never)?.toString('hex')).toBe(octets.toString('hex'));
+    expect(decode(octets)).toEqual(value);
+  });
+
+  test('values that may be missing', () => {
+    expect(extended.decodePasswordModifyRequest(undefined)).toEqual({});
+    expect(extended.decodePasswordModifyResponse(undefined)).toBeUndefined();
+    expect(extended.encodePasswordModifyResponse(undefined)).toBeUndefined();
+    expect(extended.decodePasswordModifyResponse(seq())).toBeUndefined();
+    requireNoValue(undefined);
+    expect(() => requireNoValue(Buffer.alloc(0))).toThrow(DecodeError);
+  });
+
+  test('defaults that are written out are read (BER)', () => {
+    expect(sync.decodeSyncDone(seq(bool(false)))).toEqual({ refreshDeletes: false });
+    expect(extended.decodeEndTransactionRequest(seq(bool(true), str('t')))).toEqual({
+      commit: true,
+      identifier: b('t'),
+    });
+    expect(sync.decodeSyncInfo(tlv(0xa1, bool(true)))).toEqual({ kind: 'refreshDelete', refreshDone: true });
+  });
+});
+
+const decoders: Decode[] = [...new Set(vectors.map(([, , decode]) => decode))];
+
+describe('refused', () => {
+  const cases: [string, Decode, Buffer | undefined][] = [
+    ['a missing value', controls.decodePagedResults, undefined],
+    ['a negative page size', controls.decodePagedResults, seq(int(-1), str(''))],
+    ['too many sort keys', controls.decodeSortRequest, seq(Buffer.alloc(100 * 4, seq(str(''))))],
+    ['synchronisation mode 2', sync.decodeSyncRequest, seq(enumerated(2))],
+    ['synchronisation mode 0', sync.decodeSyncRequest, seq(enumerated(0))],
+    ['an entry UUID of 15 octets', sync.decodeSyncState, seq(enumerated(1), str(uuid.subarray(1)))],
+    ['an entry UUID of 17 octets in a set', sync.decodeSyncInfo, tlv(0xa3, set(str(`${uuid.toString()}x`)))],
+    ['an unknown kind of information', sync.decodeSyncInfo, tlv(0xa4)],
+    ['an unknown lease action', own.decodeLeaseRequest, seq(enumerated(3), str('a', 0x0c), int(1))],
+    ['a negative duration', own.decodeLeaseRequest, seq(enumerated(0), str('a', 0x0c), int(-1))],
+    ['a holder that is no UTF8String', own.decodeLeaseRequest, seq(enumerated(0), str('a'), int(1))],
+    ['13 bits', own.decodeContentDigestRequest, seq(str('a', 0x0c), int(13))],
+    [
+      'a prefix longer than its bits',
+      own.decodeContentDigestRequest,
+      seq(str('a', 0x0c), int(4), int(16, 0x80)),
+    ],
+    ['a prefix of no bits', own.decodeContentDigestRequest, seq(str('a', 0x0c), int(0), int(1, 0x80))],
+    [
+      'more buckets than 12 bits make',
+      own.decodeContentDigestSummary,
+      seq(int(0), str(hash), seq(Buffer.alloc(4097 * 39, seq(int(0), str(hash))))),
+    ],
+    ['a short digest', own.decodeContentDigestSummary, seq(int(0), str(uuid), seq())],
+    ['a short hash', own.decodeBucketEntries, seq(seq(str(uuid), str(uuid)))],
+  ];
+  test.each(cases)('%s', (_name, decode, octets) => {
+    expect(() => decode(octets)).toThrow(DecodeError);
+  });
+
+  test('something behind the value', () => {
+    for (const [, , decode, , octets] of vectors)
+      expect(() => decode(Buffer.concat([octets, Buffer.from([5, 0])]))).toThrow(DecodeError);
+  });
+
+  test('any octets, and every bit of valid ones: a value or DecodeError', () => {
+    const tryAll = (octets: Buffer, some: Decode[]): void => {
+      for (const decode of some) {
+        try {
+          decode(octets);
+        } catch (error) {
+          if (!(error instanceof DecodeError)) throw error;
+        }
+      }
+    };
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 60 }), (octets) => tryAll(Buffer.from(octets), decoders)),
+      { numRuns: 1500 },
+    );
+    for (const [, , decode, , valid] of vectors) {
+      for (let bit = 0; bit < valid.length * 8; bit++) {
+        const octets = Buffer.from(valid);
+        octets[bit >> 3] = (octets[bit >> 3] as number) ^ (1 << (bit & 7));
+        tryAll(octets, [decode]);
+      }
+      for (let length = 0; length < valid.length; length++) tryAll(valid.subarray(0, length), [decode]);
+    }
+  });
+});
+
+describe('round trips', () => {
+  const octets = fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes));
+  const text = fc.string({ unit: 'binary', maxLength: 20 });
+  const id = fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => Buffer.from(bytes));
+  const digest = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => Buffer.from(bytes));
+  const number = fc.nat(2_147_483_647);
+  const sum = fc.record({ count: number, digest });
+  const cases: [string, Encode, Decode, fc.Arbitrary<unknown>][] = [
+    [
+      'paged results',
+      controls.encodePagedResults,
+      controls.decodePagedResults,
+      fc.record({ size: number, cookie: octets }),
+    ],
+    ['assertion', controls.encodeAssertion, controls.decodeAssertion, arbitraryFilter(text, octets)],
+    [
+      'sync information',
+      sync.encodeSyncInfo,
+      sync.decodeSyncInfo,
+      fc.oneof(
+        fc.record({ kind: fc.constant('newCookie'), cookie: octets }),
+        fc.record(
+          {
+            kind: fc.constantFrom('refreshDelete', 'refreshPresent'),
+            cookie: octets,
+            refreshDone: fc.boolean(),
+          },
+          { requiredKeys: ['kind', 'refreshDone'] },
+        ),
+        fc.record(
+          {
+            kind: fc.constant('idSet'),
+            cookie: octets,
+            refreshDeletes: fc.boolean(),
+            entryUuids: fc.array(id, { maxLength: 20 }),
+          },
+          { requiredKeys: ['kind', 'refreshDeletes', 'entryUuids'] },
+        ),
+      ),
+    ],
+    [
+      'lease response',
+      own.encodeLeaseResponse,
+      own.decodeLeaseResponse,
+      fc.record(
+        {
+          state: fc.constantFrom('free', 'held', 'orphaned', 'expired'),
+          epoch: fc.maxSafeNat(),
+          holder: text,
+          remainingMs: fc.maxSafeNat(),
+          leaseId: octets,
+        },
+        { requiredKeys: ['state', 'epoch', 'holder', 'remainingMs'] },
+      ),
+    ],
+    [
+      'digest summary',
+      own.encodeContentDigestSummary,
+      own.decodeContentDigestSummary,
+      fc.record({ count: number, digest, buckets: fc.array(sum, { maxLength: 20 }) }),
+    ],
+    [
+      'bucket',
+      own.encodeBucketEntries,
+      own.decodeBucketEntries,
+      fc.array(fc.record({ guid: id, hash: digest }), { maxLength: 20 }),
+    ],
+  ];
+  test.each(cases)('%s', (_name, encode, decode, arbitrary) => {
+    fc.assert(
+      fc.property(arbitrary, (value) => {
+        expect(decode(encode(value as never))).toEqual(value);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
