@@ -5,11 +5,13 @@ import { buildCommand, buildRouteMap } from '@stricli/core';
 import type { SubscriptionDocument } from '../../admin/documents.ts';
 import { formatAge, parseDuration } from '../../base/duration.ts';
 import { PosternError } from '../../base/error.ts';
+import { MOST_FILE_BYTES } from '../../subscription/file.ts';
+import { readSubscriptionFile } from '../../subscription/file-reader.ts';
+import { describeSubscription, type SubscriptionView, viewSubscription } from '../../subscription/inspect.ts';
 import { type Context, configuredDaemons, edgeDaemon, guarded, hubDaemon, print } from '../context.ts';
 import { argument, common, commonAliases, type CommonFlags } from '../flags.ts';
 import { readBoundedFile, writeSecretFile } from '../secret-file.ts';
 import { formatFields, formatTable } from '../table.ts';
-import { inspectText, MOST_FILE_BYTES, type SubscriptionView, viewOfFile } from './subscription-view.ts';
 
 interface CreateFlags extends CommonFlags {
   readonly ttl: number;
@@ -60,7 +62,7 @@ const create = buildCommand({
       );
       await writeSecretFile(path, result.text);
       print(this, flags.json, { file: path, ...result.view }, () =>
-        inspectText(result.view, this.clock.now()),
+        formatFields(describeSubscription(result.view, this.clock.now())),
       );
       if (hubKey === undefined)
         this.process.stderr.write(
@@ -90,8 +92,9 @@ const inspect = buildCommand({
   parameters: { flags: { json: common.json }, positional: argument('FILE', 'Subscription file') },
   func(this: Context, flags: { readonly json: boolean }, file: string) {
     return guarded(this, async () => {
-      const view = viewOfFile(await readBoundedFile(resolve(this.cwd, file), MOST_FILE_BYTES));
-      print(this, flags.json, view, () => inspectText(view, this.clock.now()));
+      const bytes = await readBoundedFile(resolve(this.cwd, file), MOST_FILE_BYTES);
+      const view = viewSubscription(readSubscriptionFile(bytes), this.clock.now());
+      print(this, flags.json, view, () => formatFields(describeSubscription(view, this.clock.now())));
     });
   },
 });
