@@ -1,6 +1,6 @@
 /** Responses of RFC 4511 §4.2.2 to §4.13, from the operation's identifier octet on. */
 import type { BerReader } from '../asn1/reader.ts';
-import { contextConstructed, contextTag, TAG } from '../asn1/tag.ts';
+import { contextConstructed, contextTag } from '../asn1/tag.ts';
 import { decodeAttributes, decodeTexts } from './decode-attribute.ts';
 import type { DecodeLimits } from './limits.ts';
 import type {
