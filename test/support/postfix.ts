@@ -65,6 +65,7 @@ export class Postfix implements AsyncDisposable {
   readonly #options: PostfixOptions;
   #port = 0;
   #master: ChildProcess | undefined;
+  #watcher: ChildProcess | undefined;
   #output = '';
 
   private constructor(folder: string, options: PostfixOptions) {
@@ -91,7 +92,7 @@ export class Postfix implements AsyncDisposable {
   }
 
   get running(): boolean {
-    return this.#master !== undefined;
+    return this.#master !== undefined && this.#master.exitCode === null && this.#master.signalCode === null;
   }
 
   /** Folders and configuration, nothing started; enough for `postmap`. */
@@ -144,6 +145,7 @@ export class Postfix implements AsyncDisposable {
   /** Ends the master and everything it started. */
   async stop(): Promise<void> {
     const master = this.#master;
+    this.#master = undefined;
     if (master?.pid === undefined) return;
     const ended = new Promise<void>((resolve) => {
       if (master.exitCode !== null || master.signalCode !== null) resolve();
@@ -156,7 +158,8 @@ export class Postfix implements AsyncDisposable {
     await ended;
     insist.cancel();
     killGroup(master.pid);
-    this.#master = undefined;
+    this.#watcher?.kill('SIGKILL');
+    this.#watcher = undefined;
   }
 
   /** Reads the configuration again, as `postfix reload` does. */
@@ -226,26 +229,21 @@ export class Postfix implements AsyncDisposable {
     const daemons = (
       await run('postconf', ['-c', this.configFolder, '-h', 'daemon_directory'])
     ).stdout.trim();
-    // The master itself and not `postfix start-fg`, whose shell stands between us and it. With a process group of its own, since
-    // the master ends by killing its group; and told to end when this process dies without having stopped it.
-    const command = ['--pdeathsig', 'TERM', '--', join(daemons, 'master'), '-c', this.configFolder, '-s'];
-    const master = spawn('setpriv', command, {
+    // The master itself and not `postfix start-fg`, whose shell stands between us and it; with a process group of its own, since
+    // the master ends by killing its group.
+    const master = spawn(join(daemons, 'master'), ['-c', this.configFolder, '-s'], {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
       cwd: this.queueFolder,
       env: environment(),
     });
     this.#master = master;
+    if (master.pid !== undefined) this.#watcher = watch(master.pid, this.folder);
     this.#output = '';
-    const stopWithUs = (): void => {
-      if (master.pid !== undefined) killGroup(master.pid);
-    };
-    process.once('exit', stopWithUs);
     const ended = new Promise<string>((resolve) => {
       master.once('error', (error) => resolve(`Postfix does not start: ${error.message}`));
       master.once('exit', (code, signal) => resolve(`Postfix ended with ${code ?? signal}`));
     });
-    void ended.then(() => process.off('exit', stopWithUs));
     for (const stream of [master.stdout, master.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {
         this.#output = (this.#output + text).slice(-10_000);
@@ -328,6 +326,19 @@ async function makeFolders(
 function environment(): NodeJS.ProcessEnv {
   const { MAIL_CONFIG: _, ...rest } = process.env;
   return { ...rest, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` };
+}
+
+/** Ends the master when this process has died without doing so: the shell reads the end of a pipe that we hold open. */
+function watch(master: number, folder: string): ChildProcess {
+  const script = 'read -r _; kill -TERM "$0"; kill -KILL -- "-$0"; rm -rf "$1"';
+  const watcher = spawn('sh', ['-c', script, String(master), folder], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+    cwd: '/',
+  });
+  watcher.stdin?.on('error', () => undefined);
+  watcher.on('error', () => undefined);
+  return watcher;
 }
 
 function killGroup(leader: number): void {
