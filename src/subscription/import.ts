@@ -212,7 +212,11 @@ export async function prepareImport(options: ImportOptions): Promise<ImportPlan>
     },
     undo: (draft) => {
       const { [key]: _undone, ...edges } = draft.edges;
-      return { ...draft, edges, usedSubscriptions: draft.usedSubscriptions.filter((one) => one.id !== file.id) };
+      return {
+        ...draft,
+        edges,
+        usedSubscriptions: draft.usedSubscriptions.filter((one) => one.id !== file.id),
+      };
     },
     userName: issued.userName,
     expiresAt: issued.expiresAt,

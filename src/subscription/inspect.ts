@@ -148,7 +148,12 @@ function groupedLines(fingerprint: string): string {
 
 /** A file comes from outside: nothing in it may steer a terminal. */
 function printable(text: string): string {
-  return text.replace(/[^\x20-\x7e\u00a1-\u1fff\u2010-\u2027\u2030-\u205f\u2070-\ud7ff\uf900-\ufdcf\ufdf0-\ufefe\uff01-\uffee]/g, '?').slice(0, 300);
+  return text
+    .replace(
+      /[^\x20-\x7e\u00a1-\u1fff\u2010-\u2027\u2030-\u205f\u2070-\ud7ff\uf900-\ufdcf\ufdf0-\ufefe\uff01-\uffee]/g,
+      '?',
+    )
+    .slice(0, 300);
 }
 
 function iso(ms: number): string {

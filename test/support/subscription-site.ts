@@ -9,8 +9,7 @@ import type { EdgeTrustState, HubTrustState } from '../../src/subscription/trust
 import { FakeClock } from '../fakes/clock.ts';
 import { FakeFiles } from '../fakes/files.ts';
 import { fakeRandom } from '../fakes/random.ts';
-
-export const SITE_START = Date.UTC(2026, 10, 2, 10);
+import { SITE_START } from './subscription-file.ts';
 
 export interface TestEdge {
   readonly node: Node<EdgeTrustState>;
@@ -46,11 +45,23 @@ export async function makeEdge(name = 'edge1', fqdn = `${name}.perimeter.example
 
 export async function makeHub(name = 'hub1', fqdn = `${name}.corp.example`): Promise<TestHub> {
   const clock = new FakeClock(SITE_START);
-  const node = await openHubNode({ files: new FakeFiles(), clock, random, log: silentLog, folder: `/var/lib/${name}`, fqdn });
+  const node = await openHubNode({
+    files: new FakeFiles(),
+    clock,
+    random,
+    log: silentLog,
+    folder: `/var/lib/${name}`,
+    fqdn,
+  });
   const [first, ...rest] = node.store.value.sealingKeys;
   if (first === undefined) throw new Error('a node has a sealing key');
   const hub: HubNode = { name, fqdn: node.fqdn, identity: node.identity, sealingKeys: [first, ...rest] };
-  const publicText = writeHubPublic({ name, fqdn: node.fqdn, identity: node.identity, sealingStatement: node.store.value.sealingStatement });
+  const publicText = writeHubPublic({
+    name,
+    fqdn: node.fqdn,
+    identity: node.identity,
+    sealingStatement: node.store.value.sealingStatement,
+  });
   return { node, hub, clock, publicText, public: readHubPublic(Buffer.from(publicText)) };
 }
 
