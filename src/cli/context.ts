@@ -11,10 +11,17 @@ import { type HubConfig, hubConfigSchema } from '../config/hub-config.ts';
 import { parseConfig } from '../config/load.ts';
 import { exitCodeOf } from './exit-code.ts';
 
+/** A stream that may be a terminal. */
+export interface Output {
+  write(text: string): void;
+  readonly isTTY?: boolean | undefined;
+  readonly columns?: number | undefined;
+}
+
 export interface Context extends CommandContext {
   readonly process: {
-    readonly stdout: { write(text: string): void; readonly isTTY?: boolean; readonly columns?: number };
-    readonly stderr: { write(text: string): void; readonly isTTY?: boolean; readonly columns?: number };
+    readonly stdout: Output;
+    readonly stderr: Output;
     exitCode?: number | string | null;
   };
   readonly clock: Clock;

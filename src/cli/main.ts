@@ -17,7 +17,19 @@ import { syncRoutes } from './command/sync.ts';
 import type { Context } from './context.ts';
 import { EXIT } from './exit-code.ts';
 
-const routes = buildRouteMap({
+type Route =
+  | 'status'
+  | 'lookup'
+  | 'subscription'
+  | 'sync'
+  | 'domain'
+  | 'directory'
+  | 'config'
+  | 'edge'
+  | 'hub'
+  | 'demo';
+
+const routes = buildRouteMap<Route, Context>({
   docs: {
     brief: 'Keeps the guarded door between a perimeter network and the organisation inside',
     fullDescription: [
@@ -53,7 +65,7 @@ const stop = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort(name));
 
 const context: Context = {
-  process,
+  process: process as Context['process'],
   clock: systemClock,
   random: systemRandom,
   cwd: process.cwd(),

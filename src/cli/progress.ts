@@ -1,4 +1,5 @@
 /** A progress bar on a terminal; silent elsewhere. */
+import type { Output } from './context.ts';
 import { formatCount } from './table.ts';
 
 export interface Progress {
@@ -6,10 +7,7 @@ export interface Progress {
   end(): void;
 }
 
-export function createProgress(
-  stream: { write(text: string): void; readonly isTTY?: boolean; readonly columns?: number },
-  label: string,
-): Progress {
+export function createProgress(stream: Output, label: string): Progress {
   if (stream.isTTY !== true) return { update() {}, end() {} };
   let drawn = false;
   return {

@@ -1,0 +1,263 @@
+/**
+ * The organisation as a hub sees it: site, hubs, edges, domains in the configuration directory, joined with what this hub
+ * alone knows (its trust store). Makes the targets that the links to the edges work from.
+ */
+import { PosternError } from '../../base/error.ts';
+import type { Secret } from '../../base/secret.ts';
+import type { TrustStore } from '../../certificate/trust-store.ts';
+import {
+  decodeAddressKeyRecord,
+  openAddressKeyRecord,
+  verifyAddressKeyRecord,
+} from '../../credential/address-key.ts';
+import { credentialsToTry, type HubNode, openOwnCredential, ownCredentials } from '../../credential/issue.ts';
+import { createAddressHasher } from '../../directory/address/hasher.ts';
+import type { ModifyRequest } from '../../ldap/message.ts';
+import {
+  establishedChanges,
+  type ImportOptions,
+  prepareImport,
+  prepareRemoval,
+  withEstablished,
+} from '../../subscription/import.ts';
+import {
+  addTopologyObject,
+  edgeForEdge,
+  hubDn,
+  hubForEdge,
+  readTopologyObject,
+  siteContainers,
+  siteDn,
+  type TopologyObject,
+} from '../../subscription/topology-objects.ts';
+import { findEdge, type HubTrustState, type SubscribedEdge } from '../../subscription/trust-state.ts';
+import { deriveDigestKey } from '../content-digest.ts';
+import type { EdgeTarget } from '../push/edge-link.ts';
+import type { PresentableCredential } from '../push/edge-session.ts';
+import type { DesiredEntry } from '../push/subtree-push.ts';
+import type { ConfigurationDirectory } from './configuration-directory.ts';
+import { type AcceptedDomain, domainEntry, readDomain } from './domain.ts';
+
+export interface OrganisationOptions {
+  readonly directory: ConfigurationDirectory;
+  readonly trust: TrustStore<HubTrustState>;
+  readonly hub: HubNode;
+  readonly site: string;
+}
+
+const EDGE_DOMAINS = 'cn=AcceptedDomains,cn=Configuration';
+
+export class Organisation {
+  readonly #options: OrganisationOptions;
+
+  constructor(options: OrganisationOptions) {
+    this.#options = options;
+  }
+
+  /** Makes the site and this hub's own object where they are missing, and renews what the object says of this hub. */
+  async ensure(): Promise<void> {
+    const { directory, hub, site, trust } = this.#options;
+    for (const container of siteContainers(site)) {
+      if ((await directory.read(container.dn)) === undefined) await directory.apply([container]);
+    }
+    const dn = hubDn(hub.name, site);
+    const own = {
+      name: hub.name,
+      fqdn: hub.fqdn,
+      certificates: [hub.identity.certificate.der],
+      statements: [Buffer.from(trust.value.sealingStatement)],
+    };
+    const present = await directory.read(dn);
+    if (present === undefined) {
+      await directory.apply([addTopologyObject(dn, 'posternHub', own)]);
+      return;
+    }
+    const replace = (type: string, values: readonly Buffer[]): ModifyRequest['changes'][number] => ({
+      kind: 'replace',
+      attribute: { type, values },
+    });
+    await directory.apply([
+      {
+        op: 'modifyRequest',
+        dn,
+        changes: [
+          replace('posternFqdn', [Buffer.from(own.fqdn)]),
+          replace('posternCertificate', own.certificates),
+          replace('posternStatement', own.statements),
+        ],
+      },
+    ]);
+  }
+
+  // --- domains ---
+
+  async domains(): Promise<AcceptedDomain[]> {
+    const entries = await this.#options.directory.list(this.#domainsDn());
+    return entries
+      .flatMap((entry) => readDomain(entry.attributes) ?? [])
+      .sort((a, b) => (a.domain < b.domain ? -1 : 1));
+  }
+
+  /** Adds a domain, or replaces what is said of it. */
+  async putDomain(domain: AcceptedDomain): Promise<void> {
+    const { directory } = this.#options;
+    const entry = domainEntry(domain, this.#domainsDn());
+    const present = (await directory.read(entry.dn)) !== undefined;
+    await directory.apply(present ? [{ op: 'deleteRequest', dn: entry.dn }, entry] : [entry]);
+  }
+
+  async removeDomain(domain: string): Promise<void> {
+    const { directory } = this.#options;
+    const dn = `cn=${domain},${this.#domainsDn()}`;
+    if ((await directory.read(dn)) === undefined) {
+      throw new PosternError('not-found', `${domain} is no accepted domain`, {
+        hint: '"postern domain list" shows those that are',
+      });
+    }
+    await directory.apply([{ op: 'deleteRequest', dn }]);
+  }
+
+  // --- edges ---
+
+  edges(): SubscribedEdge[] {
+    return Object.values(this.#options.trust.value.edges);
+  }
+
+  async edgeNames(): Promise<string[]> {
+    const objects = await this.#topology('Edges');
+    return objects.map((edge) => edge.name);
+  }
+
+  /** Prepares and writes an import: trust first, so that a crash leaves an edge that `remove` ends. */
+  async importSubscription(options: Omit<ImportOptions, 'hub' | 'site' | 'trust' | 'edgesPresent'>) {
+    const { directory, hub, site, trust } = this.#options;
+    const plan = await prepareImport({
+      ...options,
+      hub,
+      site,
+      trust: trust.value,
+      edgesPresent: await this.edgeNames(),
+    });
+    await trust.update(plan.trust);
+    try {
+      await directory.apply(plan.changes);
+    } catch (error) {
+      await trust.update(plan.undo);
+      throw error;
+    }
+    return plan;
+  }
+
+  async removeSubscription(edgeName: string): Promise<void> {
+    const { directory, hub, site, trust } = this.#options;
+    const own = await this.#own();
+    const present = await this.edgeNames();
+    const plan = prepareRemoval(edgeName, {
+      trust: trust.value,
+      edgePresent: present.some((name) => name.toLowerCase() === edgeName.toLowerCase()),
+      own,
+      hub: hub.name,
+      site,
+    });
+    if (plan.changes.length > 0) await directory.apply(plan.changes);
+    await trust.update(plan.trust);
+  }
+
+  /** The edge has accepted an ESRA: forgets the bootstrap credential. */
+  async established(edgeName: string, now: number): Promise<void> {
+    const { directory, hub, site, trust } = this.#options;
+    if (findEdge(trust.value, edgeName)?.establishedAt !== undefined) return;
+    const changes = establishedChanges(edgeName, await this.#own(), { hub: hub.name, site });
+    if (changes.length > 0) await directory.apply(changes);
+    await trust.update((draft) => withEstablished(draft, edgeName, now));
+  }
+
+  /** This hub's credentials for an edge: name and end of life of the one in use. */
+  async credentialOf(
+    edgeName: string,
+    now: number,
+  ): Promise<{ userName: string; expiresAt: number } | undefined> {
+    const own = ownCredentials((await this.#own()).credentials, this.#options.hub, edgeName);
+    return credentialsToTry(own, now).at(0) ?? own.credentials.at(-1);
+  }
+
+  /** Everything that a link needs to work on one edge. Throws `subscription.unknown`, `seal.open-failed`. */
+  async target(edgeName: string, now: number): Promise<EdgeTarget> {
+    const { hub, trust } = this.#options;
+    const edge = findEdge(trust.value, edgeName);
+    if (edge === undefined)
+      throw new PosternError('subscription.unknown', `no edge ${edgeName} is subscribed`);
+    const own = await this.#own();
+    const credentials: PresentableCredential[] = credentialsToTry(
+      ownCredentials(own.credentials, hub, edge.name),
+      now,
+    ).map((credential) => ({
+      userName: credential.userName,
+      kind: credential.kind,
+      open: () => openOwnCredential(credential, hub),
+    }));
+    const key = await this.#addressKey(edge, own);
+    const hasher = createAddressHasher(key);
+    const digestKey = deriveDigestKey(key.reveal());
+    key.erase();
+    const [hubs, edges, domains] = [
+      await this.#topology('Hubs'),
+      await this.#topology('Edges'),
+      await this.domains(),
+    ];
+    return {
+      address: { name: edge.name, host: edge.fqdn, port: edge.port, pins: edge.pins, identity: hub.identity },
+      credentials,
+      hash: (address) => hasher.hash(address),
+      digestKey,
+      hubs: hubs.map((object) => desired(hubForEdge(object))),
+      edges: edges.map((object) =>
+        desired(edgeForEdge(object, object.name.toLowerCase() === edge.name.toLowerCase())),
+      ),
+      domains: domains.map((domain) => desired(domainEntry(domain, EDGE_DOMAINS))),
+    };
+  }
+
+  async #addressKey(edge: SubscribedEdge, own: TopologyObject): Promise<Secret> {
+    const { hub } = this.#options;
+    for (const bytes of own.sealedKeys) {
+      const record = decodeAddressKeyRecord(bytes);
+      if (record.keyId !== edge.addressKeyId) continue;
+      verifyAddressKeyRecord(record, hub.identity.pin);
+      return (await openAddressKeyRecord(record, hub.sealingKeys)).key;
+    }
+    throw new PosternError(
+      'credential.invalid',
+      `the address key of edge ${edge.name} is missing in the configuration directory`,
+      {
+        hint: 'restore the configuration directory from its backup, or remove the subscription and make a new one',
+      },
+    );
+  }
+
+  async #own(): Promise<TopologyObject> {
+    const { directory, hub, site } = this.#options;
+    const entry = await directory.read(hubDn(hub.name, site));
+    const object = entry === undefined ? undefined : readTopologyObject(entry.attributes);
+    if (object === undefined)
+      throw new PosternError('internal', `this hub's own object is missing in the configuration directory`);
+    return object;
+  }
+
+  async #topology(container: 'Hubs' | 'Edges'): Promise<TopologyObject[]> {
+    const { directory, site } = this.#options;
+    const entries = await directory.list(`cn=${container},${siteDn(site)}`);
+    return entries.flatMap((entry) => readTopologyObject(entry.attributes) ?? []);
+  }
+
+  #domainsDn(): string {
+    return `cn=AcceptedDomains,${siteDn(this.#options.site)}`;
+  }
+}
+
+function desired(request: {
+  readonly dn: string;
+  readonly attributes: DesiredEntry['attributes'];
+}): DesiredEntry {
+  return { dn: request.dn, attributes: request.attributes };
+}
