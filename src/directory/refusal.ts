@@ -8,9 +8,13 @@ export class Refusal extends PosternError {
   readonly result: LdapResult;
 
   constructor(result: LdapResult) {
-    super('ldap.result', `${resultName(result.code)}${result.diagnostic === '' ? '' : `: ${result.diagnostic}`}`, {
-      fields: { result: resultName(result.code), resultCode: result.code },
-    });
+    super(
+      'ldap.result',
+      `${resultName(result.code)}${result.diagnostic === '' ? '' : `: ${result.diagnostic}`}`,
+      {
+        fields: { result: resultName(result.code), resultCode: result.code },
+      },
+    );
     this.result = result;
   }
 }

@@ -27,7 +27,8 @@ const FORM = /^(?:[A-Za-z][A-Za-z0-9-]*|(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+)$/;
 /** Splits a description into type and canonical options; undefined when it is malformed (RFC 4512 §2.5). */
 export function splitDescription(text: string): { name: string; options: string[] } | undefined {
   const [name = '', ...options] = text.split(';');
-  if (text.length > 512 || !FORM.test(name) || !options.every((option) => OPTION.test(option))) return undefined;
+  if (text.length > 512 || !FORM.test(name) || !options.every((option) => OPTION.test(option)))
+    return undefined;
   return { name, options: [...new Set(options.map((option) => option.toLowerCase()))].sort() };
 }
 
@@ -45,7 +46,10 @@ export class Dictionary {
   constructor(schema: Schema, saved: Buffer | undefined) {
     this.#schema = schema;
     if (saved === undefined) return;
-    const { descriptions, names } = JSON.parse(saved.toString('utf8')) as { descriptions: string[]; names: string[] };
+    const { descriptions, names } = JSON.parse(saved.toString('utf8')) as {
+      descriptions: string[];
+      names: string[];
+    };
     for (const text of descriptions) this.#add(text);
     for (const name of names) this.nameId(name);
     this.#changed = false;
@@ -55,12 +59,9 @@ export class Dictionary {
   takeChanges(): Buffer | undefined {
     if (!this.#changed) return undefined;
     this.#changed = false;
-    return Buffer.from(JSON.stringify({ descriptions: this.#descriptors.map((d) => d.text), names: this.#names }));
-  }
-
-  /** After a rollback the numbers stay, and have to be stored by the next batch. */
-  restoreChanges(): void {
-    this.#changed = true;
+    return Buffer.from(
+      JSON.stringify({ descriptions: this.#descriptors.map((d) => d.text), names: this.#names }),
+    );
   }
 
   get size(): number {
@@ -69,7 +70,10 @@ export class Dictionary {
 
   descriptor(id: number): Descriptor {
     const found = this.#descriptors[id];
-    if (found === undefined) throw new PosternError('store.damaged', 'entry names an attribute that the dictionary lacks', { fields: { id } });
+    if (found === undefined)
+      throw new PosternError('store.damaged', 'entry names an attribute that the dictionary lacks', {
+        fields: { id },
+      });
     return found;
   }
 
@@ -117,7 +121,9 @@ export class Dictionary {
   #canonical(text: string): { text: string } | undefined {
     const parts = splitDescription(text);
     const type = parts === undefined ? undefined : this.#schema.attributeType(parts.name);
-    return parts === undefined || type === undefined ? undefined : { text: [type.name, ...parts.options].join(';') };
+    return parts === undefined || type === undefined
+      ? undefined
+      : { text: [type.name, ...parts.options].join(';') };
   }
 
   #add(text: string): Descriptor {
@@ -127,7 +133,13 @@ export class Dictionary {
       type = unknownAttributeType(name, this.#schema.attributeTypes.length + this.#unknown.size);
       this.#unknown.set(name, type);
     }
-    const descriptor: Descriptor = { id: this.#descriptors.length, text, type, options, wire: encodeDer((writer) => writer.text(text)) };
+    const descriptor: Descriptor = {
+      id: this.#descriptors.length,
+      text,
+      type,
+      options,
+      wire: encodeDer((writer) => writer.text(text)),
+    };
     this.#descriptors.push(descriptor);
     this.#byText.set(text, descriptor);
     this.#changed = true;

@@ -5,7 +5,16 @@
 import { lengthOctets } from '../../asn1/writer.ts';
 import { PosternError } from '../../base/error.ts';
 import type { Descriptor, Dictionary } from './dictionary.ts';
-import { EntryView, HEADER_LENGTH, LAYOUT_VERSION, OFFSET, ROW_LENGTH, SAME_RDN, valuesBetween, valuesStart } from './layout.ts';
+import {
+  EntryView,
+  HEADER_LENGTH,
+  LAYOUT_VERSION,
+  OFFSET,
+  ROW_LENGTH,
+  SAME_RDN,
+  valuesBetween,
+  valuesStart,
+} from './layout.ts';
 
 export interface DraftAttribute {
   readonly descriptor: Descriptor;
@@ -60,7 +69,8 @@ let scratch = Buffer.allocUnsafeSlow(65_536);
 /** The stored form: octets `0` to `length` of `buffer`, valid until the next call. */
 export function encodeDraft(draft: Draft): { buffer: Buffer; length: number } {
   const sameRdn = draft.rdn.equals(draft.normalRdn);
-  if (draft.rdn.length > LONGEST_RDN || draft.normalRdn.length > LONGEST_RDN) throw new PosternError('usage', 'name is too long');
+  if (draft.rdn.length > LONGEST_RDN || draft.normalRdn.length > LONGEST_RDN)
+    throw new PosternError('usage', 'name is too long');
   const normalLength = sameRdn ? 0 : draft.normalRdn.length;
   const rows = HEADER_LENGTH + draft.rdn.length + normalLength;
   const first = rows + draft.attributes.length * ROW_LENGTH;
@@ -92,7 +102,11 @@ export function encodeDraft(draft: Draft): { buffer: Buffer; length: number } {
   return { buffer: out, length };
 }
 
-function attributeOctets({ descriptor, values }: DraftAttribute): { set: number; content: number; total: number } {
+function attributeOctets({ descriptor, values }: DraftAttribute): {
+  set: number;
+  content: number;
+  total: number;
+} {
   let set = 0;
   for (const value of values) set += 1 + lengthOctets(value.length) + value.length;
   const content = descriptor.wire.length + 1 + lengthOctets(set) + set;

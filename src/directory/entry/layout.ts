@@ -17,7 +17,7 @@
  *
  * Little-endian. RDN and parent rather than a DN, so that a subtree moves without touching its entries.
  */
-import type { BlobView } from '../store/store.ts';
+import type { BlobView } from '../store/contract.ts';
 
 export const LAYOUT_VERSION = 1;
 export const HEADER_LENGTH = 48;
@@ -26,7 +26,17 @@ export const SAME_RDN = 1;
 export const ROW_LENGTH = 6;
 
 export const OFFSET = {
-  flags: 1, attributeCount: 2, parent: 4, uuid: 8, created: 24, changed: 30, count: 36, creator: 40, modifier: 42, rdnLength: 44, normalRdnLength: 46,
+  flags: 1,
+  attributeCount: 2,
+  parent: 4,
+  uuid: 8,
+  created: 24,
+  changed: 30,
+  count: 36,
+  creator: 40,
+  modifier: 42,
+  rdnLength: 44,
+  normalRdnLength: 46,
 } as const;
 
 export function u16(bytes: Uint8Array, at: number): number {
@@ -77,7 +87,9 @@ export class EntryView implements BlobView {
 
   /** Start of the attribute directory. */
   get rows(): number {
-    return this.start + HEADER_LENGTH + this.rdnLength + u16(this.buffer, this.start + OFFSET.normalRdnLength);
+    return (
+      this.start + HEADER_LENGTH + this.rdnLength + u16(this.buffer, this.start + OFFSET.normalRdnLength)
+    );
   }
 
   /** Start of the first attribute's octets. */
@@ -120,7 +132,9 @@ export class EntryView implements BlobView {
 
   /** Start of attribute `n`'s PartialAttribute. */
   attributeStart(n: number): number {
-    return n === 0 ? this.attributes : this.attributes + u32(this.buffer, this.rows + (n - 1) * ROW_LENGTH + 2);
+    return n === 0
+      ? this.attributes
+      : this.attributes + u32(this.buffer, this.rows + (n - 1) * ROW_LENGTH + 2);
   }
 
   attributeEnd(n: number): number {

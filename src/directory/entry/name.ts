@@ -44,7 +44,8 @@ export class NameReader implements RuleContext {
     if (comma > 0 && text.charCodeAt(comma - 1) !== 0x5c) {
       const match = PLAIN.exec(text.slice(0, comma));
       const type = match === null ? undefined : this.#schema.attributeType(match[1] as string);
-      if (match !== null && type !== undefined) return this.#child(this.#parent(text.slice(comma + 1)), type, match[2] as string);
+      if (match !== null && type !== undefined)
+        return this.#child(this.#parent(text.slice(comma + 1)), type, match[2] as string);
     }
     return this.#readParsed(text);
   }
@@ -108,7 +109,9 @@ export class NameReader implements RuleContext {
     let name: Name | undefined;
     for (let i = dn.length - 1; i >= 0; i--) {
       const parts = (dn[i] ?? []).map(({ type: typeName, value }): NameValue => {
-        const type = this.#schema.attributeType(typeName) ?? refuse('invalidDNSyntax', `attribute type ${typeName} is unknown`);
+        const type =
+          this.#schema.attributeType(typeName) ??
+          refuse('invalidDNSyntax', `attribute type ${typeName} is unknown`);
         return { type, value };
       });
       name = this.#name(name, parts, formatRdn(parts.map(({ type, value }) => ({ type: type.name, value }))));
@@ -123,14 +126,16 @@ export class NameReader implements RuleContext {
   #normalRdn(parts: readonly NameValue[], rdn: string): Buffer {
     const normal = parts.map(({ type, value }) => {
       if (value.length === 0) refuse('invalidDNSyntax', `${type.name} has no value`);
-      if (!type.syntax.accepts(value, this)) refuse('invalidDNSyntax', `value of ${type.name} is not a ${type.syntax.description}`);
+      if (!type.syntax.accepts(value, this))
+        refuse('invalidDNSyntax', `value of ${type.name} is not a ${type.syntax.description}`);
       const prepared = type.equality?.normalise(value, this) ?? value;
       const text = prepared.toString('latin1');
       return `${type.name.toLowerCase()}=${SPECIAL.test(text) ? text.replace(/[\\+,\0]/g, (c) => `\\${c.charCodeAt(0).toString(16).padStart(2, '0')}`) : text}`;
     });
     if (normal.length === 1) return Buffer.from(normal[0] as string, 'latin1');
     normal.sort();
-    if (normal.some((part, i) => part === normal[i - 1])) refuse('invalidDNSyntax', `${rdn} names a value twice`);
+    if (normal.some((part, i) => part === normal[i - 1]))
+      refuse('invalidDNSyntax', `${rdn} names a value twice`);
     return Buffer.from(normal.join('+'), 'latin1');
   }
 }

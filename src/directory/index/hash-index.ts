@@ -33,7 +33,8 @@ export class HashIndex {
   #freeNode = 0;
 
   constructor() {
-    for (let i = 0; i < SEGMENTS; i++) this.#segments.push({ slots: new Uint32Array(FIRST_CAPACITY * 2), used: 0 });
+    for (let i = 0; i < SEGMENTS; i++)
+      this.#segments.push({ slots: new Uint32Array(FIRST_CAPACITY * 2), used: 0 });
   }
 
   get bytes(): number {

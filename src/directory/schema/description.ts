@@ -4,7 +4,11 @@
  */
 import { PosternError } from '../../base/error.ts';
 
-export type AttributeUsage = 'userApplications' | 'directoryOperation' | 'distributedOperation' | 'dSAOperation';
+export type AttributeUsage =
+  | 'userApplications'
+  | 'directoryOperation'
+  | 'distributedOperation'
+  | 'dSAOperation';
 
 export interface AttributeTypeDescription {
   readonly kind: 'attributeType';
@@ -56,7 +60,11 @@ export interface SyntaxDescription {
   readonly description?: string;
 }
 
-export type Description = AttributeTypeDescription | ObjectClassDescription | MatchingRuleDescription | SyntaxDescription;
+export type Description =
+  | AttributeTypeDescription
+  | ObjectClassDescription
+  | MatchingRuleDescription
+  | SyntaxDescription;
 
 /** Longest schema text that is read; a bound, since schema files come from administrators. */
 const LONGEST_TEXT = 4_000_000;
@@ -67,7 +75,9 @@ interface Token {
 }
 
 function fail(message: string): never {
-  throw new PosternError('schema.invalid', message, { hint: 'write schema as RFC 4512 §4.1 descriptions, as in OpenLDAP schema files' });
+  throw new PosternError('schema.invalid', message, {
+    hint: 'write schema as RFC 4512 §4.1 descriptions, as in OpenLDAP schema files',
+  });
 }
 
 const TOKEN = /\s+|#[^\n]*|([()$])|'((?:\\27|\\5[cC]|[^'])*)'|([^\s()$'#]+)/gy;
@@ -81,8 +91,10 @@ function tokenize(text: string): Token[] {
     const match = TOKEN.exec(text);
     if (match === null) fail(`unreadable schema text at "${text.slice(at, at + 20)}"`);
     const [, mark, quoted, word] = match;
-    if (mark !== undefined) tokens.push({ kind: mark === '(' ? 'open' : mark === ')' ? 'close' : 'dollar', text: mark });
-    else if (quoted !== undefined) tokens.push({ kind: 'quoted', text: quoted.replace(/\\27/g, "'").replace(/\\5[cC]/g, '\\') });
+    if (mark !== undefined)
+      tokens.push({ kind: mark === '(' ? 'open' : mark === ')' ? 'close' : 'dollar', text: mark });
+    else if (quoted !== undefined)
+      tokens.push({ kind: 'quoted', text: quoted.replace(/\\27/g, "'").replace(/\\5[cC]/g, '\\') });
     else if (word !== undefined) tokens.push({ kind: 'word', text: word });
   }
   return tokens;
@@ -92,7 +104,15 @@ function tokenize(text: string): Token[] {
 type Fields = Map<string, string[]>;
 
 /** Keywords that stand alone. */
-const FLAGS = new Set(['OBSOLETE', 'SINGLE-VALUE', 'COLLECTIVE', 'NO-USER-MODIFICATION', 'ABSTRACT', 'STRUCTURAL', 'AUXILIARY']);
+const FLAGS = new Set([
+  'OBSOLETE',
+  'SINGLE-VALUE',
+  'COLLECTIVE',
+  'NO-USER-MODIFICATION',
+  'ABSTRACT',
+  'STRUCTURAL',
+  'AUXILIARY',
+]);
 
 /** Reads one parenthesised description from `tokens[at]`; returns the position after it. */
 function readFields(tokens: readonly Token[], at: number): { fields: Fields; next: number } {
@@ -116,11 +136,13 @@ function readFields(tokens: readonly Token[], at: number): { fields: Fields; nex
     }
     const words: string[] = [];
     const first = tokens[i++];
-    if (first === undefined || first.kind === 'close' || first.kind === 'dollar') fail(`${keyword} has no value in description ${oid.text}`);
+    if (first === undefined || first.kind === 'close' || first.kind === 'dollar')
+      fail(`${keyword} has no value in description ${oid.text}`);
     if (first.kind === 'open') {
       for (;;) {
         const word = tokens[i++];
-        if (word === undefined || word.kind === 'open') fail(`the list of ${keyword} in description ${oid.text} is not closed`);
+        if (word === undefined || word.kind === 'open')
+          fail(`the list of ${keyword} in description ${oid.text} is not closed`);
         if (word.kind === 'close') break;
         if (word.kind !== 'dollar') words.push(word.text);
       }
@@ -139,7 +161,12 @@ function extensionsOf(fields: Fields): Record<string, readonly string[]> {
   return Object.fromEntries([...fields].filter(([keyword]) => keyword.startsWith('X-')));
 }
 
-const USAGES: readonly AttributeUsage[] = ['userApplications', 'directoryOperation', 'distributedOperation', 'dSAOperation'];
+const USAGES: readonly AttributeUsage[] = [
+  'userApplications',
+  'directoryOperation',
+  'distributedOperation',
+  'dSAOperation',
+];
 
 /** A `key: value` for object literals under exactOptionalPropertyTypes: absent when undefined. */
 function optional<K extends string, V>(key: K, value: V | undefined): Partial<Record<K, V>> {
@@ -209,7 +236,11 @@ function build(keyword: string, fields: Fields): Description {
     }
     case 'ldapsyntax':
     case 'ldapsyntaxes':
-      return { kind: 'ldapSyntax', oid: one(fields, '') ?? '', ...optional('description', one(fields, 'DESC')) };
+      return {
+        kind: 'ldapSyntax',
+        oid: one(fields, '') ?? '',
+        ...optional('description', one(fields, 'DESC')),
+      };
     default:
       fail(`unknown kind of definition "${keyword}"`);
   }
@@ -225,7 +256,8 @@ export function parseSchemaText(text: string): Description[] {
   const descriptions: Description[] = [];
   for (let i = 0; i < tokens.length; ) {
     const keyword = tokens[i];
-    if (keyword === undefined || keyword.kind !== 'word') fail(`expected a keyword such as attributetype before "${keyword?.text ?? ''}"`);
+    if (keyword === undefined || keyword.kind !== 'word')
+      fail(`expected a keyword such as attributetype before "${keyword?.text ?? ''}"`);
     const { fields, next } = readFields(tokens, i + 1);
     descriptions.push(build(keyword.text.replace(/:$/, ''), fields));
     i = next;
@@ -242,13 +274,16 @@ export function parseDescription(kind: Description['kind'], text: string): Descr
 }
 
 const quote = (text: string): string => `'${text.replace(/\\/g, '\\5c').replace(/'/g, '\\27')}'`;
-const quotedList = (words: readonly string[]): string => (words.length === 1 ? quote(words[0] ?? '') : `( ${words.map(quote).join(' ')} )`);
-const oidList = (words: readonly string[]): string => (words.length === 1 ? (words[0] ?? '') : `( ${words.join(' $ ')} )`);
+const quotedList = (words: readonly string[]): string =>
+  words.length === 1 ? quote(words[0] ?? '') : `( ${words.map(quote).join(' ')} )`;
+const oidList = (words: readonly string[]): string =>
+  words.length === 1 ? (words[0] ?? '') : `( ${words.join(' $ ')} )`;
 
 /** The description as RFC 4512 text, as a subschema entry publishes it. */
 export function formatDescription(description: Description): string {
   const parts: string[] = [description.oid];
-  const add = (keyword: string, value: string | undefined): void => void (value !== undefined && parts.push(`${keyword} ${value}`));
+  const add = (keyword: string, value: string | undefined): void =>
+    void (value !== undefined && parts.push(`${keyword} ${value}`));
   const flag = (keyword: string, on: boolean): void => void (on && parts.push(keyword));
   if ('names' in description && description.names.length > 0) add('NAME', quotedList(description.names));
   if (description.description !== undefined) add('DESC', quote(description.description));
@@ -259,7 +294,13 @@ export function formatDescription(description: Description): string {
       add('EQUALITY', description.equality);
       add('ORDERING', description.ordering);
       add('SUBSTR', description.substrings);
-      add('SYNTAX', description.syntax === undefined ? undefined : description.syntax + (description.lengthBound === undefined ? '' : `{${description.lengthBound}}`));
+      add(
+        'SYNTAX',
+        description.syntax === undefined
+          ? undefined
+          : description.syntax +
+              (description.lengthBound === undefined ? '' : `{${description.lengthBound}}`),
+      );
       flag('SINGLE-VALUE', description.singleValue);
       flag('COLLECTIVE', description.collective);
       flag('NO-USER-MODIFICATION', description.noUserModification);
@@ -279,6 +320,7 @@ export function formatDescription(description: Description): string {
     case 'ldapSyntax':
       break;
   }
-  if ('extensions' in description) for (const [keyword, values] of Object.entries(description.extensions)) add(keyword, quotedList(values));
+  if ('extensions' in description)
+    for (const [keyword, values] of Object.entries(description.extensions)) add(keyword, quotedList(values));
   return `( ${parts.join(' ')} )`;
 }

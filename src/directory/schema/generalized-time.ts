@@ -12,7 +12,9 @@ export function canonicalTime(text: string): string | undefined {
   if (match === null) return undefined;
   const [, year, month, day, hour, minute, second, fraction, sign, zoneHour, zoneMinute] = match;
   const leap = second === '60';
-  const base = parseGeneralizedTime(`${year}${month}${day}${hour}${minute ?? '00'}${leap ? '59' : (second ?? '00')}Z`);
+  const base = parseGeneralizedTime(
+    `${year}${month}${day}${hour}${minute ?? '00'}${leap ? '59' : (second ?? '00')}Z`,
+  );
   if (base === undefined || Number(zoneHour ?? 0) > 23 || Number(zoneMinute ?? 0) > 59) return undefined;
   let ms = base;
   let rest = fraction ?? '';

@@ -52,7 +52,8 @@ const integer: Normaliser = (value) => {
   const out = Buffer.alloc(3 + digits.length);
   out[0] = negative ? 0 : 1;
   out.writeUInt16BE(negative ? 0xffff - digits.length : digits.length, 1);
-  for (let i = 0; i < digits.length; i++) out[3 + i] = negative ? 0x69 - digits.charCodeAt(i) : digits.charCodeAt(i);
+  for (let i = 0; i < digits.length; i++)
+    out[3 + i] = negative ? 0x69 - digits.charCodeAt(i) : digits.charCodeAt(i);
   return out;
 };
 
@@ -70,7 +71,9 @@ const time: Normaliser = (value) => {
 /** RFC 4530 §2.2: text in, 16 octets out. */
 const uuid: Normaliser = (value) => {
   const text = value.length === 36 ? value.toString('latin1') : '';
-  return /^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/.test(text) ? Buffer.from(text.replaceAll('-', ''), 'hex') : undefined;
+  return /^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/.test(text)
+    ? Buffer.from(text.replaceAll('-', ''), 'hex')
+    : undefined;
 };
 
 const oid: Normaliser = (value, context) => {
@@ -106,11 +109,13 @@ const caseIgnoreList: Normaliser = (value) => {
 };
 
 /** RFC 4517 §4.2.16 and §4.2.26: a description's leading component, or the assertion, which is one alone. */
-const firstComponent = (inner: Normaliser): Normaliser => (value, context) => {
-  const text = value.subarray(0, 1024).toString('latin1');
-  const match = /^\(\s*([^\s)]+)/.exec(text);
-  return inner(match === null ? value : Buffer.from(match[1] ?? '', 'latin1'), context);
-};
+const firstComponent =
+  (inner: Normaliser): Normaliser =>
+  (value, context) => {
+    const text = value.subarray(0, 1024).toString('latin1');
+    const match = /^\(\s*([^\s)]+)/.exec(text);
+    return inner(match === null ? value : Buffer.from(match[1] ?? '', 'latin1'), context);
+  };
 
 function bits(value: Buffer): bigint | undefined {
   const text = value.length <= 32 ? value.toString('latin1') : '';
@@ -126,12 +131,32 @@ const bitOr = (value: Buffer, mask: Buffer): boolean | undefined => {
   return a === undefined || b === undefined ? undefined : (a & b) !== 0n;
 };
 
-function substringsOf(name: string, ruleOid: string, normalise: Normaliser, part: NonNullable<MatchingRule['part']>, searchable?: (normal: Buffer) => Buffer): MatchingRule {
-  return { oid: ruleOid, name, kind: 'substrings', syntax: SYNTAX.substringAssertion, normalise, part, searchable: searchable ?? same };
+function substringsOf(
+  name: string,
+  ruleOid: string,
+  normalise: Normaliser,
+  part: NonNullable<MatchingRule['part']>,
+  searchable?: (normal: Buffer) => Buffer,
+): MatchingRule {
+  return {
+    oid: ruleOid,
+    name,
+    kind: 'substrings',
+    syntax: SYNTAX.substringAssertion,
+    normalise,
+    part,
+    searchable: searchable ?? same,
+  };
 }
 
-const without = (fold: boolean, characters: RegExp): NonNullable<MatchingRule['part']> => (value) => prepareWithout(value, fold, characters);
-const spacedPart = (fold: boolean): NonNullable<MatchingRule['part']> => (value, place) => prepareSubstring(value, fold, place);
+const without =
+  (fold: boolean, characters: RegExp): NonNullable<MatchingRule['part']> =>
+  (value) =>
+    prepareWithout(value, fold, characters);
+const spacedPart =
+  (fold: boolean): NonNullable<MatchingRule['part']> =>
+  (value, place) =>
+    prepareSubstring(value, fold, place);
 
 /** The name that the owner's address normaliser goes by; see `Schema.addressRule`. */
 export const ADDRESS_RULE = 'posternAddressMatch';
@@ -160,7 +185,15 @@ export const MATCHING_RULES: readonly MatchingRule[] = [
       ['UUIDMatch', '1.3.6.1.1.16.2', SYNTAX.uuid, uuid],
       ['CSNMatch', '1.3.6.1.4.1.4203.666.11.2.2', SYNTAX.csn, same],
     ] as const
-  ).map(([name, ruleOid, syntax, normalise]): MatchingRule => ({ oid: ruleOid, name, kind: 'equality', syntax, normalise })),
+  ).map(
+    ([name, ruleOid, syntax, normalise]): MatchingRule => ({
+      oid: ruleOid,
+      name,
+      kind: 'equality',
+      syntax,
+      normalise,
+    }),
+  ),
   ...(
     [
       ['caseIgnoreOrderingMatch', '2.5.13.3', SYNTAX.directoryString, caseIgnore],
@@ -172,16 +205,44 @@ export const MATCHING_RULES: readonly MatchingRule[] = [
       ['UUIDOrderingMatch', '1.3.6.1.1.16.3', SYNTAX.uuid, uuid],
       ['CSNOrderingMatch', '1.3.6.1.4.1.4203.666.11.2.3', SYNTAX.csn, same],
     ] as const
-  ).map(([name, ruleOid, syntax, normalise]): MatchingRule => ({ oid: ruleOid, name, kind: 'ordering', syntax, normalise })),
+  ).map(
+    ([name, ruleOid, syntax, normalise]): MatchingRule => ({
+      oid: ruleOid,
+      name,
+      kind: 'ordering',
+      syntax,
+      normalise,
+    }),
+  ),
   substringsOf('caseIgnoreSubstringsMatch', '2.5.13.4', caseIgnore, spacedPart(true), spaced),
   substringsOf('caseExactSubstringsMatch', '2.5.13.7', caseExact, spacedPart(false), spaced),
-  substringsOf('caseIgnoreIA5SubstringsMatch', '1.3.6.1.4.1.1466.109.114.3', caseIgnore, spacedPart(true), spaced),
+  substringsOf(
+    'caseIgnoreIA5SubstringsMatch',
+    '1.3.6.1.4.1.1466.109.114.3',
+    caseIgnore,
+    spacedPart(true),
+    spaced,
+  ),
   substringsOf('caseExactIA5SubstringsMatch', '1.3.6.1.4.1.4203.1.2.1', caseExact, spacedPart(false), spaced),
   substringsOf('caseIgnoreListSubstringsMatch', '2.5.13.12', caseIgnoreList, spacedPart(true), spaced),
   substringsOf('numericStringSubstringsMatch', '2.5.13.10', numeric, without(false, / /g)),
   substringsOf('telephoneNumberSubstringsMatch', '2.5.13.21', telephone, without(true, TELEPHONE)),
   substringsOf('octetStringSubstringsMatch', '2.5.13.19', same, same),
   // Active Directory's bit rules, which OpenLDAP knows too.
-  { oid: '1.2.840.113556.1.4.803', name: 'integerBitAndMatch', kind: 'equality', syntax: SYNTAX.integer, normalise: integer, test: bitAnd },
-  { oid: '1.2.840.113556.1.4.804', name: 'integerBitOrMatch', kind: 'equality', syntax: SYNTAX.integer, normalise: integer, test: bitOr },
+  {
+    oid: '1.2.840.113556.1.4.803',
+    name: 'integerBitAndMatch',
+    kind: 'equality',
+    syntax: SYNTAX.integer,
+    normalise: integer,
+    test: bitAnd,
+  },
+  {
+    oid: '1.2.840.113556.1.4.804',
+    name: 'integerBitOrMatch',
+    kind: 'equality',
+    syntax: SYNTAX.integer,
+    normalise: integer,
+    test: bitOr,
+  },
 ];

@@ -4,7 +4,12 @@
  */
 import { PosternError } from '../../base/error.ts';
 import {
-  type AttributeTypeDescription, type Description, type MatchingRuleDescription, type ObjectClassDescription, parseSchemaText, type SyntaxDescription,
+  type AttributeTypeDescription,
+  type Description,
+  type MatchingRuleDescription,
+  type ObjectClassDescription,
+  parseSchemaText,
+  type SyntaxDescription,
 } from './description.ts';
 import { ADDRESS_RULE, type MatchingRule, MATCHING_RULES, type RuleContext } from './matching-rule.ts';
 import { opaqueSyntax, SYNTAX, type Syntax, SYNTAXES } from './syntax.ts';
@@ -62,7 +67,9 @@ export const EXTENSIBLE_OBJECT = 'extensibleObject';
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 function invalid(message: string): never {
-  throw new PosternError('schema.invalid', message, { hint: 'every name in a description must be defined before it is used' });
+  throw new PosternError('schema.invalid', message, {
+    hint: 'every name in a description must be defined before it is used',
+  });
 }
 
 /**
@@ -78,7 +85,8 @@ export function buildSchema(texts: readonly string[], addressRuleOid: string): S
   const rules = ruleTable(of('matchingRule'), addressRuleOid);
   const attributes = resolveAttributeTypes(of('attributeType'), rules, syntaxes);
   const classes = resolveObjectClasses(of('objectClass'), attributes.byName);
-  const find = <T>(table: ReadonlyMap<string, T>, name: string): T | undefined => table.get(name) ?? table.get(name.toLowerCase());
+  const find = <T>(table: ReadonlyMap<string, T>, name: string): T | undefined =>
+    table.get(name) ?? table.get(name.toLowerCase());
   return {
     attributeTypes: attributes.list,
     objectClasses: classes.list,
@@ -87,23 +95,34 @@ export function buildSchema(texts: readonly string[], addressRuleOid: string): S
     attributeType: (name) => find(attributes.byName, name),
     objectClass: (name) => find(classes.byName, name),
     matchingRule: (name) => find(rules, name),
-    oidOf: (name) => find(attributes.byName, name)?.oid ?? find(classes.byName, name)?.oid ?? find(rules, name)?.oid,
+    oidOf: (name) =>
+      find(attributes.byName, name)?.oid ?? find(classes.byName, name)?.oid ?? find(rules, name)?.oid,
   };
 }
 
 function syntaxTable(declared: readonly SyntaxDescription[]): Map<string, Syntax> {
   const table = new Map(SYNTAXES);
-  for (const { oid, description } of declared) if (!table.has(oid)) table.set(oid, opaqueSyntax(oid, description));
+  for (const { oid, description } of declared)
+    if (!table.has(oid)) table.set(oid, opaqueSyntax(oid, description));
   return table;
 }
 
-function ruleTable(declared: readonly MatchingRuleDescription[], addressRuleOid: string): Map<string, MatchingRule> {
+function ruleTable(
+  declared: readonly MatchingRuleDescription[],
+  addressRuleOid: string,
+): Map<string, MatchingRule> {
   const address: MatchingRule = {
-    oid: addressRuleOid, name: ADDRESS_RULE, kind: 'equality', syntax: SYNTAX.directoryString, normalise: (value) => value,
+    oid: addressRuleOid,
+    name: ADDRESS_RULE,
+    kind: 'equality',
+    syntax: SYNTAX.directoryString,
+    normalise: (value) => value,
   };
   const table = new Map<string, MatchingRule>();
-  for (const rule of [...MATCHING_RULES, address]) table.set(rule.oid, rule).set(rule.name.toLowerCase(), rule);
-  for (const { oid, names } of declared) if (!table.has(oid)) invalid(`matching rule ${names[0] ?? oid} is not implemented`);
+  for (const rule of [...MATCHING_RULES, address])
+    table.set(rule.oid, rule).set(rule.name.toLowerCase(), rule);
+  for (const { oid, names } of declared)
+    if (!table.has(oid)) invalid(`matching rule ${names[0] ?? oid} is not implemented`);
   return table;
 }
 
@@ -115,15 +134,22 @@ function register<T>(table: Map<string, T>, item: T, oid: string, names: readonl
 }
 
 function resolveAttributeTypes(
-  descriptions: readonly AttributeTypeDescription[], rules: ReadonlyMap<string, MatchingRule>, syntaxes: ReadonlyMap<string, Syntax>,
+  descriptions: readonly AttributeTypeDescription[],
+  rules: ReadonlyMap<string, MatchingRule>,
+  syntaxes: ReadonlyMap<string, Syntax>,
 ): { list: AttributeType[]; byName: Map<string, AttributeType> } {
   const byName = new Map<string, AttributeType>();
   const list: AttributeType[] = [];
   for (const description of descriptions) {
     const name = description.names[0] ?? description.oid;
-    const superior = description.superior === undefined ? undefined : byName.get(description.superior.toLowerCase());
-    if (description.superior !== undefined && superior === undefined) invalid(`${name}: superior type ${description.superior} is unknown`);
-    const rule = (wanted: string | undefined, inherited: MatchingRule | undefined): MatchingRule | undefined => {
+    const superior =
+      description.superior === undefined ? undefined : byName.get(description.superior.toLowerCase());
+    if (description.superior !== undefined && superior === undefined)
+      invalid(`${name}: superior type ${description.superior} is unknown`);
+    const rule = (
+      wanted: string | undefined,
+      inherited: MatchingRule | undefined,
+    ): MatchingRule | undefined => {
       if (wanted === undefined) return inherited;
       return rules.get(wanted.toLowerCase()) ?? invalid(`${name}: matching rule ${wanted} is unknown`);
     };
@@ -146,13 +172,15 @@ function resolveAttributeTypes(
     };
     register(byName, type, description.oid, description.names);
     list.push(type);
-    for (let above: AttributeType | undefined = type; above !== undefined; above = above.superior) (above.family as AttributeType[]).push(type);
+    for (let above: AttributeType | undefined = type; above !== undefined; above = above.superior)
+      (above.family as AttributeType[]).push(type);
   }
   return { list, byName };
 }
 
 function resolveObjectClasses(
-  descriptions: readonly ObjectClassDescription[], types: ReadonlyMap<string, AttributeType>,
+  descriptions: readonly ObjectClassDescription[],
+  types: ReadonlyMap<string, AttributeType>,
 ): { list: ObjectClass[]; byName: Map<string, ObjectClass> } {
   const byName = new Map<string, ObjectClass>();
   const list: ObjectClass[] = [];
@@ -162,7 +190,9 @@ function resolveObjectClasses(
     const must = new Set<AttributeType>();
     const may = new Set<AttributeType>();
     for (const superiorName of description.superiors) {
-      const superior = byName.get(superiorName.toLowerCase()) ?? invalid(`${name}: superior class ${superiorName} is unknown`);
+      const superior =
+        byName.get(superiorName.toLowerCase()) ??
+        invalid(`${name}: superior class ${superiorName} is unknown`);
       for (const above of superior.lineage) lineage.add(above);
       for (const type of superior.must) must.add(type);
       for (const type of superior.may) may.add(type);
@@ -171,7 +201,16 @@ function resolveObjectClasses(
       names.map((n) => types.get(n.toLowerCase()) ?? invalid(`${name}: attribute type ${n} is unknown`));
     for (const type of typesOf(description.must)) must.add(type);
     for (const type of typesOf(description.may)) may.add(type);
-    const item: ObjectClass = { oid: description.oid, name, description, kind: description.classKind, lineage, family: [], must, may };
+    const item: ObjectClass = {
+      oid: description.oid,
+      name,
+      description,
+      kind: description.classKind,
+      lineage,
+      family: [],
+      must,
+      may,
+    };
     lineage.add(item);
     register(byName, item, description.oid, description.names);
     list.push(item);
@@ -183,12 +222,31 @@ function resolveObjectClasses(
 /** Stands in for a type that stored entries have but the schema doesn't: its values are octets, and nobody may add more. */
 export function unknownAttributeType(name: string, index: number): AttributeType {
   const description: AttributeTypeDescription = {
-    kind: 'attributeType', oid: name, names: [name], obsolete: false, singleValue: false, collective: false, noUserModification: false,
-    usage: 'userApplications', extensions: {},
+    kind: 'attributeType',
+    oid: name,
+    names: [name],
+    obsolete: false,
+    singleValue: false,
+    collective: false,
+    noUserModification: false,
+    usage: 'userApplications',
+    extensions: {},
   };
   const type: Mutable<AttributeType> = {
-    index, oid: name, name, description, superior: undefined, equality: undefined, ordering: undefined, substrings: undefined,
-    syntax: opaqueSyntax(''), singleValue: false, noUserModification: false, operational: false, family: [], known: false,
+    index,
+    oid: name,
+    name,
+    description,
+    superior: undefined,
+    equality: undefined,
+    ordering: undefined,
+    substrings: undefined,
+    syntax: opaqueSyntax(''),
+    singleValue: false,
+    noUserModification: false,
+    operational: false,
+    family: [],
+    known: false,
   };
   type.family = [type];
   return type;

@@ -21,7 +21,8 @@ const TO_NOTHING =
 // Mapped to SPACE: RFC 4518 §2.2 (tab to carriage return, next line, and every separator).
 const TO_SPACE = /[\u0009-\u000d\u0085\p{Z}]/gu;
 // RFC 4518 §2.4, without the clause on code points that Unicode 3.2 did not know: names with newer characters must stay findable.
-const PROHIBITED = /[\ue000-\uf8ff\ufdd0-\ufdef\ufffd-\uffff\u{f0000}-\u{10ffff}]|[\u{1fffe}\u{1ffff}\u{2fffe}\u{2ffff}\u{3fffe}\u{3ffff}]/u;
+const PROHIBITED =
+  /[\ue000-\uf8ff\ufdd0-\ufdef\ufffd-\uffff\u{f0000}-\u{10ffff}]|[\u{1fffe}\u{1ffff}\u{2fffe}\u{2ffff}\u{3fffe}\u{3ffff}]/u;
 
 /** RFC 3454 table B.2: lower case, with the characters whose folding is longer than themselves. */
 function foldCase(text: string): string {
@@ -107,7 +108,11 @@ export function spaced(prepared: Buffer): Buffer {
 }
 
 /** A substring of an assertion prepared as RFC 4518 §2.6.1 says of its place. */
-export function prepareSubstring(value: Buffer, fold: boolean, place: 'initial' | 'any' | 'final'): Buffer | undefined {
+export function prepareSubstring(
+  value: Buffer,
+  fold: boolean,
+  place: 'initial' | 'any' | 'final',
+): Buffer | undefined {
   const text = prepareText(value, fold);
   if (text === undefined) return undefined;
   const inner = collapse(text);

@@ -50,7 +50,8 @@ export const SYNTAX = {
   csn: '1.3.6.1.4.1.4203.666.11.2.1',
 } as const;
 
-const latin = (value: Buffer, pattern: RegExp): boolean => value.length <= 65_536 && pattern.test(value.toString('latin1'));
+const latin = (value: Buffer, pattern: RegExp): boolean =>
+  value.length <= 65_536 && pattern.test(value.toString('latin1'));
 const PRINTABLE = /^[A-Za-z0-9'()+,\-./:?= ]+$/;
 const OID_OR_NAME = /^(?:[A-Za-z][A-Za-z0-9-]*|(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+)$/;
 
@@ -59,7 +60,8 @@ function isAscii(value: Buffer): boolean {
   return true;
 }
 
-const text = (value: Buffer): boolean => value.length > 0 && (isAscii(value) || decodeUtf8(value) !== undefined);
+const text = (value: Buffer): boolean =>
+  value.length > 0 && (isAscii(value) || decodeUtf8(value) !== undefined);
 const any = (): boolean => true;
 
 /** Name And Optional UID, RFC 4517 §3.3.21: the DN and, behind `#`, a bit string. */
@@ -90,8 +92,14 @@ export const SYNTAXES: ReadonlyMap<string, Syntax> = new Map(
     row(SYNTAX.dn, 'DN', dn),
     row(SYNTAX.deliveryMethod, 'Delivery Method', text),
     row(SYNTAX.directoryString, 'Directory String', text),
-    row(SYNTAX.facsimileTelephoneNumber, 'Facsimile Telephone Number', (v) => latin(v, /^[A-Za-z0-9'()+,\-./:?= ]+(?:\$[A-Za-z0-9]+)*$/)),
-    row(SYNTAX.generalizedTime, 'Generalized Time', (v) => v.length <= 64 && canonicalTime(v.toString('latin1')) !== undefined),
+    row(SYNTAX.facsimileTelephoneNumber, 'Facsimile Telephone Number', (v) =>
+      latin(v, /^[A-Za-z0-9'()+,\-./:?= ]+(?:\$[A-Za-z0-9]+)*$/),
+    ),
+    row(
+      SYNTAX.generalizedTime,
+      'Generalized Time',
+      (v) => v.length <= 64 && canonicalTime(v.toString('latin1')) !== undefined,
+    ),
     row(SYNTAX.ia5String, 'IA5 String', isAscii),
     row(SYNTAX.integer, 'INTEGER', (v) => latin(v, /^(?:0|-?[1-9]\d*)$/)),
     row(SYNTAX.jpeg, 'JPEG', any),

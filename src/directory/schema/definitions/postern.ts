@@ -5,11 +5,13 @@
 import { POSTERN_ATTRIBUTE as A, POSTERN_OBJECT_CLASS as C } from '../../../ldap/postern-oid.ts';
 
 const OCTETS = 'EQUALITY octetStringMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.40';
-const NAME = 'EQUALITY caseIgnoreIA5Match SUBSTR caseIgnoreIA5SubstringsMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.26';
+const NAME =
+  'EQUALITY caseIgnoreIA5Match SUBSTR caseIgnoreIA5SubstringsMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.26';
 const TEXT = 'EQUALITY caseExactMatch SUBSTR caseExactSubstringsMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15';
 const INTEGER = 'EQUALITY integerMatch ORDERING integerOrderingMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.27';
 const BOOLEAN = 'EQUALITY booleanMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.7';
-const TIME = 'EQUALITY generalizedTimeMatch ORDERING generalizedTimeOrderingMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.24';
+const TIME =
+  'EQUALITY generalizedTimeMatch ORDERING generalizedTimeOrderingMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.24';
 /** Hashes: the asserted address is normalised and hashed before it is compared. */
 const ADDRESS = 'EQUALITY posternAddressMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.40{16}';
 const ONE = 'SINGLE-VALUE';

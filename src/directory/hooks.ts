@@ -1,0 +1,51 @@
+/** What an owner hands in to make a directory its own. Shapes only. */
+import type { Authentication, Control, LdapResult } from '../ldap/message.ts';
+import type { Identity, Session } from './session.ts';
+import type { CommitHooks } from './update/commit.ts';
+
+/** A bind as the client asked for it. The password is in the message's buffer: copy what is kept, into a `Secret`. */
+export interface BindAttempt {
+  readonly name: string;
+  readonly authentication: Authentication;
+  readonly controls: readonly Control[];
+  readonly session: Session;
+}
+
+/** Who the client is now, or why not (invalidCredentials as a rule). `controls` go with the response. */
+export type AuthenticateResult =
+  | { readonly identity: Identity; readonly controls?: readonly Control[] }
+  | { readonly result: LdapResult; readonly controls?: readonly Control[] };
+
+export interface ExtendedReply {
+  readonly result: LdapResult;
+  readonly oid?: string;
+  readonly value?: Buffer;
+  readonly controls?: readonly Control[];
+}
+
+/** Answers an extended operation. Throwing a `Refusal` answers with its result, a `DecodeError` with protocolError. */
+export type ExtendedHandler = (
+  request: {
+    readonly oid: string;
+    readonly value: Buffer | undefined;
+    readonly controls: readonly Control[];
+  },
+  session: Session,
+) => ExtendedReply | Promise<ExtendedReply>;
+
+export interface DirectoryHooks extends CommitHooks {
+  /**
+   * Judges a bind with a name (anonymous binds, name and password empty, never come here). Without it every such bind is
+   * invalidCredentials. A password without name, or a name without password, is refused before (RFC 4513 §5.1.2).
+   */
+  authenticate?(attempt: BindAttempt): AuthenticateResult | Promise<AuthenticateResult>;
+  /** Extended operations by OID; they show up in the root DSE. */
+  readonly extended?: Readonly<Record<string, ExtendedHandler>>;
+  /** Controls of the owner's that its hooks understand (critical ones are refused otherwise). */
+  readonly controls?: readonly string[];
+  /**
+   * Asked before every search below the root DSE, with the base as the client wrote it; a result other than undefined is the
+   * answer (busy, while the first load is incomplete).
+   */
+  searchGate?(session: Session, base: string): LdapResult | undefined;
+}

@@ -1,0 +1,165 @@
+/**
+ * One search, run in slices: candidates from an index, from the tree, or every entry in the order of record numbers. It owns
+ * scope, limits and the position (which a paged search takes up again); it knows neither messages nor clients.
+ */
+import type { Clock } from '../../base/clock.ts';
+import type { Scope } from '../../ldap/message.ts';
+import type { AccessControl, AccessView } from '../access/access.ts';
+import type { Database } from '../database.ts';
+import type { ComputedAttribute } from '../entry/computed.ts';
+import { EntryView } from '../entry/layout.ts';
+import type { AttributeType } from '../schema/schema.ts';
+import type { Session } from '../session.ts';
+import { type MatchContext, type Matcher, TRUE } from './filter.ts';
+
+export interface SearchTask {
+  /** Record number of the base; 0 is the root, above the naming contexts. */
+  readonly base: number;
+  readonly scope: Scope;
+  readonly filter: Matcher;
+  /** Only entries with higher record numbers. */
+  readonly after?: number;
+  /** Most entries to deliver; 0 = no limit. */
+  readonly sizeLimit: number;
+  /** Stop without an error after this many: a page. */
+  readonly pageSize?: number;
+  /** Milliseconds; 0 = no limit. */
+  readonly timeLimitMs: number;
+  /** Most entries to look at; 0 = no limit. */
+  readonly lookThrough: number;
+}
+
+export interface SearchEnvironment {
+  readonly database: Database;
+  readonly access: AccessControl;
+  readonly computed: ReadonlyMap<AttributeType, ComputedAttribute>;
+  readonly clock: Clock;
+}
+
+/** Takes an entry; the view is valid during the call. Returns false to be left in peace until the run is stepped again. */
+export type EntrySink = (id: number, view: EntryView, access: AccessView) => boolean;
+
+export type SearchState =
+  | 'more' // the slice is over
+  | 'blocked' // the sink wants a pause
+  | 'done'
+  | 'page' // a full page was delivered and there may be more
+  | 'sizeLimit'
+  | 'timeLimit'
+  | 'lookThrough';
+
+/** Below this many candidates they are listed; above, entries are scanned in order. */
+const MOST_LISTED = 1000;
+/** Entries between two looks at the clock. */
+const CLOCK_STRIDE = 64;
+/** A slice of work between two turns of the event loop. */
+export const SLICE_MS = 1;
+
+export class SearchRun {
+  readonly #task: SearchTask;
+  readonly #environment: SearchEnvironment;
+  readonly #context: { -readonly [K in keyof MatchContext]: MatchContext[K] };
+  readonly #sink: EntrySink;
+  readonly #candidates: readonly number[] | undefined;
+  #next = 0;
+  #last: number;
+  #deadline = -1;
+  #looked = 0;
+  delivered = 0;
+
+  constructor(task: SearchTask, environment: SearchEnvironment, session: Session, sink: EntrySink) {
+    const { database, computed, access } = environment;
+    this.#task = task;
+    this.#environment = environment;
+    this.#sink = sink;
+    this.#last = task.after ?? 0;
+    this.#candidates = listCandidates(task, database);
+    const view = new EntryView();
+    this.#context = { database, computed, session, view, id: 0, access: access.view(session, task.base) };
+  }
+
+  /** Record number of the last entry delivered: where a next page goes on. */
+  get last(): number {
+    return this.#last;
+  }
+
+  /** Goes on until done, blocked, or for one slice. */
+  step(): SearchState {
+    const { clock } = this.#environment;
+    const task = this.#task;
+    const candidates = this.#candidates;
+    // Few candidates need no clock at all.
+    if (candidates !== undefined && candidates.length <= CLOCK_STRIDE)
+      return this.#run(candidates, Number.POSITIVE_INFINITY);
+    const now = clock.monotonic();
+    if (this.#deadline < 0)
+      this.#deadline = task.timeLimitMs === 0 ? Number.POSITIVE_INFINITY : now + task.timeLimitMs;
+    if (now >= this.#deadline) return 'timeLimit';
+    return this.#run(candidates, now + SLICE_MS);
+  }
+
+  #run(candidates: readonly number[] | undefined, sliceEnd: number): SearchState {
+    const task = this.#task;
+    const { database, access, clock } = this.#environment;
+    const context = this.#context;
+    const { view, session } = context;
+    let stride = CLOCK_STRIDE;
+    for (;;) {
+      const id = candidates === undefined ? database.store.nextId(this.#next) : (candidates[this.#next] ?? 0);
+      if (id === 0) return 'done';
+      if (--stride === 0) {
+        if (clock.monotonic() >= sliceEnd) return 'more';
+        stride = CLOCK_STRIDE;
+      }
+      this.#next = candidates === undefined ? id : this.#next + 1;
+      if (!inScope(database, id, task) || !database.read(id, view)) continue;
+      if (task.lookThrough !== 0 && ++this.#looked > task.lookThrough) return 'lookThrough';
+      context.id = id;
+      context.access = access.view(session, id);
+      if (!context.access.visible || task.filter.match(context) !== TRUE) continue;
+      if (task.sizeLimit !== 0 && this.delivered >= task.sizeLimit) return 'sizeLimit';
+      this.delivered++;
+      this.#last = id;
+      const goOn = this.#sink(id, view, context.access);
+      if (task.pageSize !== undefined && this.delivered >= task.pageSize)
+        return this.#atEnd(candidates) ? 'done' : 'page';
+      if (!goOn) return 'blocked';
+    }
+  }
+
+  #atEnd(candidates: readonly number[] | undefined): boolean {
+    return candidates === undefined
+      ? this.#environment.database.store.nextId(this.#next) === 0
+      : this.#next >= candidates.length;
+  }
+}
+
+function inScope(database: Database, id: number, { base, scope }: SearchTask): boolean {
+  if (scope === 'base') return id === base;
+  if (scope === 'one') return database.tree.parent(id) === base;
+  return base === 0 || database.tree.isWithin(id, base);
+}
+
+/** Record numbers in rising order; undefined when every entry has to be looked at. */
+function listCandidates(task: SearchTask, database: Database): number[] | undefined {
+  const { base, scope, filter } = task;
+  if (scope === 'base') return base > (task.after ?? 0) ? [base] : [];
+  const offered = filter.candidates(database);
+  const children = scope === 'one' ? database.tree.childCount(base) : Number.POSITIVE_INFINITY;
+  let list: number[] = [];
+  if (offered !== undefined && offered.count <= Math.min(MOST_LISTED, children) && offered.collect(list))
+    return ordered(list, task.after);
+  list = [];
+  if (scope === 'one' && children <= MOST_LISTED) {
+    for (let child = database.tree.firstChild(base); child !== 0; child = database.tree.nextSibling(child))
+      list.push(child);
+    return ordered(list, task.after);
+  }
+  if (scope === 'subtree' && database.tree.collect(base, MOST_LISTED, list)) return ordered(list, task.after);
+  return undefined;
+}
+
+function ordered(list: number[], after = 0): number[] {
+  if (list.length > 1) list.sort((a, b) => a - b);
+  return list.filter((id, i) => id > after && id !== list[i - 1]);
+}

@@ -1,0 +1,233 @@
+/**
+ * The attribute list of a search (RFC 4511 §4.5.1.8) compiled: which stored attributes go out, which computed ones, and the
+ * way from a stored entry to a SearchResultEntry by copying slices.
+ */
+import { TAG } from '../../asn1/tag.ts';
+import { type BerWriter, lengthOctets } from '../../asn1/writer.ts';
+import type { Attribute } from '../../ldap/message.ts';
+import { OPERATION_TAG } from '../../ldap/operation-tag.ts';
+import type { AccessView } from '../access/access.ts';
+import type { Database } from '../database.ts';
+import type { ComputedAttribute } from '../entry/computed.ts';
+import { DescriptorSet } from '../entry/entry.ts';
+import { contentLength, contentStart, type EntryView, valuesBetween, valuesStart } from '../entry/layout.ts';
+import type { AttributeType } from '../schema/schema.ts';
+import type { Session } from '../session.ts';
+
+/** What goes out of every entry of a search, for one access view. */
+interface Sending {
+  /** By descriptor number: 0 not looked at, 1 send, 2 don't. */
+  flags: Uint8Array;
+  readonly computed: readonly ComputedAttribute[];
+}
+
+interface ComputedValues {
+  readonly wire: Buffer;
+  readonly values: readonly Buffer[];
+  readonly setLength: number;
+  readonly contentLength: number;
+}
+
+/** Bounds the list that a client may send. */
+const MOST_NAMES = 1000;
+
+export class Selection {
+  readonly #database: Database;
+  readonly #computed: ReadonlyMap<AttributeType, ComputedAttribute>;
+  #allUser = false;
+  #allOperational = false;
+  readonly #sets: DescriptorSet[] = [];
+  readonly #sending = new Map<AccessView, Sending>();
+  readonly typesOnly: boolean;
+
+  constructor(
+    database: Database,
+    computed: ReadonlyMap<AttributeType, ComputedAttribute>,
+    names: readonly string[],
+    typesOnly: boolean,
+  ) {
+    this.#database = database;
+    this.#computed = computed;
+    this.typesOnly = typesOnly;
+    if (names.length === 0) this.#allUser = true;
+    for (const name of names.slice(0, MOST_NAMES)) this.#addName(name);
+  }
+
+  #addName(name: string): void {
+    if (name === '*') this.#allUser = true;
+    else if (name === '+') this.#allOperational = true;
+    else if (name.startsWith('@')) {
+      // RFC 4529: every attribute of an object class.
+      const objectClass = this.#database.schema.objectClass(name.slice(1));
+      if (objectClass?.name === 'extensibleObject') this.#allUser = true;
+      for (const type of [...(objectClass?.must ?? []), ...(objectClass?.may ?? [])])
+        this.#sets.push(new DescriptorSet(this.#database, type, []));
+    } else if (name !== '1.1') {
+      const set = DescriptorSet.of(this.#database, name);
+      if (set !== undefined) this.#sets.push(set);
+    }
+  }
+
+  #wants(type: AttributeType): boolean {
+    if (type.operational ? this.#allOperational : this.#allUser) return true;
+    return this.#sets.some((set) => set.options.length === 0 && set.type.family.includes(type));
+  }
+
+  #for(access: AccessView): Sending {
+    let sending = this.#sending.get(access);
+    if (sending === undefined) {
+      const computed = [...this.#computed.values()].filter(
+        ({ type }) => this.#wants(type) && access.mayRead(type),
+      );
+      sending = { flags: new Uint8Array(64), computed };
+      this.#sending.set(access, sending);
+    }
+    return sending;
+  }
+
+  #flag(sending: Sending, access: AccessView, id: number): number {
+    const known = sending.flags[id];
+    if (known !== undefined && known !== 0) return known;
+    if (id >= sending.flags.length) {
+      const grown = new Uint8Array(id * 2 + 64);
+      grown.set(sending.flags);
+      sending.flags = grown;
+    }
+    const { type } = this.#database.dictionary.descriptor(id);
+    const wanted =
+      (type.operational ? this.#allOperational : this.#allUser) || this.#sets.some((set) => set.has(id));
+    // A computed type's stored values, should there be any, never go out beside the computed ones.
+    const flag = wanted && access.mayRead(type) && !this.#computed.has(type) ? 1 : 2;
+    sending.flags[id] = flag;
+    return flag;
+  }
+
+  #computedValues(sending: Sending, id: number, view: EntryView, session: Session): ComputedValues[] {
+    const list: ComputedValues[] = [];
+    for (const { wire, values: compute } of sending.computed) {
+      const values = compute(id, view, session);
+      if (values.length === 0) continue;
+      let setLength = 0;
+      if (!this.typesOnly)
+        for (const value of values) setLength += 1 + lengthOctets(value.length) + value.length;
+      list.push({
+        wire,
+        values,
+        setLength,
+        contentLength: wire.length + 1 + lengthOctets(setLength) + setLength,
+      });
+    }
+    return list;
+  }
+
+  /**
+   * Appends a SearchResultEntry operation, without the message around it when `messageId` is undefined. `dn`: UTF-8. `controls`:
+   * encoded `[0]` element to put behind it.
+   */
+  write(
+    writer: BerWriter,
+    messageId: number | undefined,
+    id: number,
+    view: EntryView,
+    access: AccessView,
+    session: Session,
+    controls?: Buffer,
+  ): void {
+    const sending = this.#for(access);
+    const extra =
+      sending.computed.length === 0 ? NO_VALUES : this.#computedValues(sending, id, view, session);
+    const { typesOnly } = this;
+    const { buffer } = view;
+    const count = view.attributeCount;
+    let list = 0;
+    for (let n = 0; n < count; n++) {
+      if (this.#flag(sending, access, view.descriptor(n)) !== 1) continue;
+      const start = view.attributeStart(n);
+      list += typesOnly ? typeOnlyLength(buffer, start) : view.attributeEnd(n) - start;
+    }
+    for (const item of extra) list += 1 + lengthOctets(item.contentLength) + item.contentLength;
+    const parent = view.parent;
+    const rdnLength = view.rdnLength;
+    const above = parent === 0 ? undefined : this.#database.parentDn(parent);
+    const dnLength = above === undefined ? rdnLength : rdnLength + 1 + above.length;
+    const body = 1 + lengthOctets(dnLength) + dnLength + 1 + lengthOctets(list) + list;
+    if (messageId !== undefined) {
+      const idSize = messageId < 0x80 ? 3 : messageId < 0x8000 ? 4 : messageId < 0x80_0000 ? 5 : 6;
+      writer.header(TAG.sequence, idSize + 1 + lengthOctets(body) + body + (controls?.length ?? 0));
+      writer.integer(messageId);
+    }
+    writer.header(OPERATION_TAG.searchResultEntry, body);
+    writer.header(TAG.octetString, dnLength);
+    const rdnStart = view.rdnStart;
+    writer.raw(buffer.subarray(rdnStart, rdnStart + rdnLength));
+    if (above !== undefined) {
+      writer.raw(COMMA);
+      writer.raw(above);
+    }
+    writer.header(TAG.sequence, list);
+    // Neighbours go out in one copy.
+    let from = -1;
+    for (let n = 0; n < count; n++) {
+      const send = this.#flag(sending, access, view.descriptor(n)) === 1;
+      if (typesOnly) {
+        if (send) writeTypeOnly(writer, buffer, view.attributeStart(n));
+        continue;
+      }
+      if (send && from === -1) from = n;
+      if (!send && from !== -1) {
+        writer.raw(buffer.subarray(view.attributeStart(from), view.attributeEnd(n - 1)));
+        from = -1;
+      }
+    }
+    if (from !== -1) writer.raw(buffer.subarray(view.attributeStart(from), view.attributeEnd(count - 1)));
+    for (const item of extra) {
+      writer.header(TAG.sequence, item.contentLength);
+      writer.raw(item.wire);
+      writer.header(TAG.set, item.setLength);
+      if (!typesOnly) for (const value of item.values) writer.octets(value);
+    }
+    if (controls !== undefined) writer.raw(controls);
+  }
+
+  /** The same as data. */
+  attributes(id: number, view: EntryView, access: AccessView, session: Session): Attribute[] {
+    const sending = this.#for(access);
+    const list: Attribute[] = [];
+    for (let n = 0, count = view.attributeCount; n < count; n++) {
+      const descriptor = view.descriptor(n);
+      if (this.#flag(sending, access, descriptor) !== 1) continue;
+      const start = view.attributeStart(n);
+      const values = this.typesOnly
+        ? []
+        : valuesBetween(view.buffer, valuesStart(view.buffer, start), view.attributeEnd(n));
+      list.push({ type: this.#database.dictionary.descriptor(descriptor).text, values });
+    }
+    for (const { type, values: compute } of sending.computed) {
+      const values = compute(id, view, session);
+      if (values.length > 0) list.push({ type: type.name, values: this.typesOnly ? [] : values });
+    }
+    return list;
+  }
+}
+
+const NO_VALUES: readonly ComputedValues[] = [];
+const COMMA = Buffer.from(',');
+
+/** Octets of a description as an OCTET STRING in a PartialAttribute. */
+function wireLength(buffer: Buffer, attributeStart: number): number {
+  const at = contentStart(buffer, attributeStart);
+  return contentStart(buffer, at) - at + contentLength(buffer, at);
+}
+
+function typeOnlyLength(buffer: Buffer, attributeStart: number): number {
+  const content = wireLength(buffer, attributeStart) + 2;
+  return 1 + lengthOctets(content) + content;
+}
+
+function writeTypeOnly(writer: BerWriter, buffer: Buffer, attributeStart: number): void {
+  const length = wireLength(buffer, attributeStart);
+  const at = contentStart(buffer, attributeStart);
+  writer.header(TAG.sequence, length + 2);
+  writer.raw(buffer.subarray(at, at + length));
+  writer.header(TAG.set, 0);
+}

@@ -1,0 +1,108 @@
+/** Add (RFC 4511 §4.7): from a request to a draft that the schema accepts, put in its place. */
+import type { AddRequest, Attribute } from '../../ldap/message.ts';
+import type { Draft, DraftAttribute } from '../entry/draft.ts';
+import { LONGEST_RDN } from '../entry/draft.ts';
+import { type Name, type NameValue, showName } from '../entry/name.ts';
+import { refuse } from '../refusal.ts';
+import { canonicalClasses, checkValues, normalOrRaw } from './entry-rules.ts';
+import { stamp, type UpdateContext, visibleAncestor } from './update.ts';
+
+/** Adds an entry, or with `replace` gives an existing one this content; returns its number. */
+export function addEntry(context: UpdateContext, request: AddRequest, replace: boolean): number {
+  const { database, access, session, inTransaction } = context;
+  const name = database.names.read(request.dn);
+  if (name === undefined) refuse('unwillingToPerform', 'the root DSE cannot be added');
+  const place = placeOf(context, name);
+  const existing = database.child(place.parent, place.normalRdn);
+  if (existing !== 0 && !replace) {
+    const view = access.view(session, existing);
+    if (!view.visible && !view.mayEntry('add', inTransaction)) refuse('insufficientAccessRights');
+    refuse('entryAlreadyExists');
+  }
+  const attributes = contentOf(context, request.attributes);
+  addNameValues(context, attributes, name.parts);
+  for (const attribute of attributes) checkValues(database, attribute);
+  const draft = { ...place, attributes } as Draft;
+  context.rules.check(draft);
+  const { time } = stamp(context, draft);
+  const before = existing === 0 ? undefined : database.draft(existing);
+  draft.uuid = before?.uuid ?? newUuid(context);
+  draft.created = before?.created ?? time;
+  draft.creator = before?.creator ?? context.nameId;
+  // The view of an entry depends on its place, so the right to add is asked when it stands there; a refusal undoes it.
+  let id = existing;
+  if (existing === 0) id = context.change.add(draft);
+  else context.change.put(existing, draft);
+  const view = access.view(session, id);
+  for (const { descriptor } of attributes) {
+    if (!view.may('add', descriptor.type, inTransaction))
+      refuse('insufficientAccessRights', `no right to add ${descriptor.text} here`);
+  }
+  return id;
+}
+
+/** Where an entry of that name hangs. Refuses when its parent doesn't exist. */
+export function placeOf(context: UpdateContext, name: Name): Pick<Draft, 'parent' | 'rdn' | 'normalRdn'> {
+  const { database } = context;
+  const home = database.contextOf(name);
+  if (home === undefined) refuse('noSuchObject', 'no naming context holds this name');
+  if (name.normalRdn.length > LONGEST_RDN / 2) refuse('namingViolation', 'relative name is too long');
+  if (home.name.depth === name.depth)
+    return { parent: 0, rdn: Buffer.from(showName(name)), normalRdn: home.normal };
+  const parent = database.resolve(name.parent);
+  if (parent === 0)
+    refuse(
+      'noSuchObject',
+      'the parent entry does not exist',
+      visibleAncestor(context, database.nearest(name.parent)),
+    );
+  return { parent, rdn: Buffer.from(name.rdn), normalRdn: name.normalRdn };
+}
+
+function contentOf({ database, computed }: UpdateContext, given: readonly Attribute[]): DraftAttribute[] {
+  const attributes: DraftAttribute[] = [];
+  for (const { type: text, values } of given) {
+    const descriptor =
+      database.dictionary.use(text) ??
+      refuse('undefinedAttributeType', `${text.slice(0, 100)}: attribute type is unknown`);
+    const { type } = descriptor;
+    if (type.noUserModification || computed.has(type))
+      refuse('constraintViolation', `${descriptor.text}: no user modification allowed`);
+    if (attributes.some((a) => a.descriptor === descriptor))
+      refuse('attributeOrValueExists', `${descriptor.text}: attribute occurs twice`);
+    attributes.push({
+      descriptor,
+      values: type.name === 'objectClass' ? canonicalClasses(database, values) : [...values],
+    });
+  }
+  return attributes;
+}
+
+/** RFC 4511 §4.7: the values of the RDN belong to the entry whether they were listed or not. */
+export function addNameValues(
+  { database }: UpdateContext,
+  attributes: DraftAttribute[],
+  parts: readonly NameValue[],
+): void {
+  for (const { type, value } of parts) {
+    if (type.noUserModification) refuse('namingViolation', `${type.name}: cannot stand in a name`);
+    const attribute = attributes.find((a) => a.descriptor.type === type && a.descriptor.options.length === 0);
+    if (attribute === undefined) {
+      const descriptor =
+        database.dictionary.use(type.name) ??
+        refuse('undefinedAttributeType', `${type.name}: attribute type is unknown`);
+      attributes.push({ descriptor, values: [value] });
+      continue;
+    }
+    const wanted = normalOrRaw(database, type, value);
+    if (!attribute.values.some((v) => normalOrRaw(database, type, v).equals(wanted)))
+      attribute.values = [...attribute.values, value];
+  }
+}
+
+function newUuid({ random }: UpdateContext): Buffer {
+  const uuid = random.bytes(16);
+  uuid[6] = ((uuid[6] as number) & 0x0f) | 0x40;
+  uuid[8] = ((uuid[8] as number) & 0x3f) | 0x80;
+  return uuid;
+}

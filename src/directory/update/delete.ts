@@ -1,0 +1,12 @@
+/** Delete (RFC 4511 §4.8). */
+import { refuse } from '../refusal.ts';
+import type { UpdateContext } from './update.ts';
+
+export function deleteEntry(
+  { database, change, access, session, inTransaction }: UpdateContext,
+  id: number,
+): void {
+  if (!access.view(session, id).mayEntry('delete', inTransaction)) refuse('insufficientAccessRights');
+  if (database.tree.childCount(id) > 0) refuse('notAllowedOnNonLeaf', 'the entry has children');
+  change.delete(id);
+}

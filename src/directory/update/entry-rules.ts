@@ -1,0 +1,153 @@
+/**
+ * What the schema asks of an entry (RFC 4512 §2.4, §2.5): classes, required and allowed attributes, value syntax, single
+ * values, no duplicates. Every refusal names the attribute. Pure: looks at a draft, changes nothing but the spelling of classes.
+ */
+import type { Database } from '../database.ts';
+import type { Draft, DraftAttribute } from '../entry/draft.ts';
+import { refuse } from '../refusal.ts';
+import { type AttributeType, EXTENSIBLE_OBJECT, type ObjectClass } from '../schema/schema.ts';
+
+/** Above this many values of one attribute, duplicates are found by a set of normal forms instead of pairwise. */
+const FEW = 6;
+
+/** Values of one attribute are well-formed, distinct and not too many. `fresh`: those to be checked for syntax (all unless told). */
+export function checkValues(
+  database: Database,
+  { descriptor, values }: DraftAttribute,
+  fresh: readonly Buffer[] = values,
+): void {
+  const { type, text } = descriptor;
+  if (!type.known) refuse('undefinedAttributeType', `${text}: attribute type is unknown`);
+  if (values.length === 0) refuse('protocolError', `${text}: no values`);
+  if (type.singleValue && values.length > 1)
+    refuse('constraintViolation', `${text}: has more than one value`);
+  for (const value of fresh) {
+    if (!type.syntax.accepts(value, database.names))
+      refuse('invalidAttributeSyntax', `${text}: value is not a ${type.syntax.description}`);
+  }
+  if (values.length < 2) return;
+  const normal = values.map((value) => normalOrRaw(database, type, value));
+  if (values.length <= FEW) {
+    for (let i = 1; i < normal.length; i++) {
+      for (let j = 0; j < i; j++)
+        if ((normal[i] as Buffer).equals(normal[j] as Buffer))
+          refuse('attributeOrValueExists', `${text}: value occurs twice`);
+    }
+  } else if (new Set(normal.map((value) => value.toString('latin1'))).size < normal.length) {
+    refuse('attributeOrValueExists', `${text}: value occurs twice`);
+  }
+}
+
+/** The form in which values of a type are compared; the value itself where no rule applies. */
+export function normalOrRaw(database: Database, type: AttributeType, value: Buffer): Buffer {
+  return type.equality?.normalise(value, database.names) ?? value;
+}
+
+/** What an entry's set of classes comes to. */
+interface ClassSet {
+  readonly structural: ObjectClass;
+  readonly must: readonly AttributeType[];
+  readonly allowed: ReadonlySet<AttributeType>;
+  readonly extensible: boolean;
+}
+
+const MOST_CACHED = 1000;
+
+/** Remembers the outcome by the class values: entries come with few different sets. */
+export class EntryRules {
+  readonly #database: Database;
+  readonly #cache = new Map<string, ClassSet>();
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** Refuses an entry that breaks the rules of its classes. Operational attributes that users may write need no class. */
+  check(draft: Draft): void {
+    const classes = draft.attributes.find(
+      (a) => a.descriptor.type.name === 'objectClass' && a.descriptor.options.length === 0,
+    );
+    if (classes === undefined) refuse('objectClassViolation', 'objectClass: the entry has no object class');
+    const set = this.#classSet(classes.values);
+    for (const type of set.must) {
+      if (
+        !draft.attributes.some((a) => a.descriptor.type === type || type.family.includes(a.descriptor.type))
+      ) {
+        refuse('objectClassViolation', `${type.name}: required by object class, but missing`);
+      }
+    }
+    if (set.extensible) return;
+    for (const { descriptor } of draft.attributes) {
+      const { type } = descriptor;
+      if (!type.operational && !set.allowed.has(type)) {
+        refuse(
+          'objectClassViolation',
+          `${descriptor.text}: not allowed by the entry's object classes (${classes.values.map(String).join(', ')})`,
+        );
+      }
+    }
+  }
+
+  /** The structural class may not change (RFC 4512 §2.4.2). */
+  structural(values: readonly Buffer[]): ObjectClass {
+    return this.#classSet(values).structural;
+  }
+
+  #classSet(values: readonly Buffer[]): ClassSet {
+    const key = values
+      .map((value) => value.toString('latin1'))
+      .join('\n')
+      .toLowerCase();
+    const known = this.#cache.get(key);
+    if (known !== undefined) return known;
+    const set = this.#combine(values);
+    if (this.#cache.size >= MOST_CACHED) this.#cache.clear();
+    this.#cache.set(key, set);
+    return set;
+  }
+
+  #combine(values: readonly Buffer[]): ClassSet {
+    const classes = values.map((value) => {
+      const name = value.toString('latin1');
+      return (
+        this.#database.schema.objectClass(name) ??
+        refuse('invalidAttributeSyntax', `objectClass: ${name.slice(0, 80)} is unknown`)
+      );
+    });
+    let structural: ObjectClass | undefined;
+    for (const item of classes) {
+      if (item.kind !== 'structural') continue;
+      if (structural === undefined || item.lineage.has(structural)) structural = item;
+      else if (!structural.lineage.has(item)) {
+        refuse(
+          'objectClassViolation',
+          `objectClass: ${structural.name} and ${item.name} are structural classes of different kinds`,
+        );
+      }
+    }
+    if (structural === undefined)
+      refuse('objectClassViolation', 'objectClass: the entry has no structural class');
+    const must = new Set<AttributeType>();
+    const allowed = new Set<AttributeType>();
+    for (const item of classes) {
+      for (const type of item.must) must.add(type).has(type) && allowed.add(type);
+      for (const type of item.may) allowed.add(type);
+    }
+    const objectClass = this.#database.schema.attributeType('objectClass');
+    if (objectClass !== undefined) allowed.add(objectClass);
+    return {
+      structural,
+      must: [...must],
+      allowed,
+      extensible: classes.some((item) => item.name === EXTENSIBLE_OBJECT),
+    };
+  }
+}
+
+/** Class values in the spelling of the schema, so that entries with the same classes look the same. */
+export function canonicalClasses(database: Database, values: readonly Buffer[]): Buffer[] {
+  return values.map((value) => {
+    const found = database.schema.objectClass(value.toString('latin1').trim());
+    return found === undefined ? value : Buffer.from(found.name);
+  });
+}

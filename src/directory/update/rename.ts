@@ -1,0 +1,77 @@
+/** ModifyDN (RFC 4511 §4.9): a new RDN, a new parent, or both. A subtree moves by its top entry's parent number alone. */
+import type { ModifyDnRequest } from '../../ldap/message.ts';
+import type { Database } from '../database.ts';
+import type { Draft } from '../entry/draft.ts';
+import type { Name, NameValue } from '../entry/name.ts';
+import { refuse } from '../refusal.ts';
+import { addNameValues } from './add.ts';
+import { checkValues, normalOrRaw } from './entry-rules.ts';
+import { stamp, type UpdateContext, visibleAncestor } from './update.ts';
+
+export function renameEntry(context: UpdateContext, id: number, request: ModifyDnRequest): void {
+  const { database, change, access, session, inTransaction } = context;
+  const draft = database.draft(id) ?? refuse('noSuchObject');
+  const right = (): void => {
+    if (!access.view(session, id).mayEntry('rename', inTransaction)) refuse('insufficientAccessRights');
+  };
+  right();
+  if (draft.parent === 0) refuse('unwillingToPerform', 'a naming context cannot be renamed');
+  const newName = database.names.read(request.newRdn);
+  if (newName === undefined || newName.depth !== 1)
+    refuse('invalidDNSyntax', 'the new name is not one relative name');
+  const parent =
+    request.newSuperior === undefined ? draft.parent : superior(context, id, request.newSuperior);
+  const existing = database.child(parent, newName.normalRdn);
+  if (existing !== 0 && existing !== id) refuse('entryAlreadyExists');
+  const old = database.names.read(database.dnText(id));
+  if (request.deleteOldRdn && old !== undefined) deleteNameValues(database, draft, old, newName.parts);
+  addNameValues(context, draft.attributes, newName.parts);
+  for (const attribute of draft.attributes)
+    if (newName.parts.some((part) => part.type === attribute.descriptor.type))
+      checkValues(database, attribute);
+  context.rules.check(draft);
+  draft.parent = parent;
+  draft.rdn = Buffer.from(newName.rdn);
+  draft.normalRdn = newName.normalRdn;
+  stamp(context, draft);
+  change.put(id, draft);
+  right();
+}
+
+function superior(context: UpdateContext, id: number, dn: string): number {
+  const { database } = context;
+  const name = database.names.read(dn);
+  const parent = database.resolve(name);
+  if (name === undefined || parent === 0)
+    return refuse(
+      'noSuchObject',
+      'the new parent does not exist',
+      visibleAncestor(context, database.nearest(name?.parent)),
+    );
+  if (database.tree.isWithin(parent, id))
+    refuse('unwillingToPerform', 'an entry cannot be moved below itself');
+  if (topOf(database, parent) !== topOf(database, id))
+    refuse('affectsMultipleDSAs', 'an entry cannot be moved to another naming context');
+  return parent;
+}
+
+function topOf(database: Database, start: number): number {
+  let id = start;
+  for (let above = database.tree.parent(id); above !== 0; above = database.tree.parent(id)) id = above;
+  return id;
+}
+
+/** Takes the old RDN's values out, but for those of the new one. */
+function deleteNameValues(database: Database, draft: Draft, old: Name, keep: readonly NameValue[]): void {
+  const form = ({ type, value }: NameValue): string =>
+    `${type.index} ${normalOrRaw(database, type, value).toString('latin1')}`;
+  const kept = new Set(keep.map(form));
+  const gone = new Set(old.parts.map(form).filter((value) => !kept.has(value)));
+  for (const attribute of draft.attributes) {
+    if (attribute.descriptor.options.length > 0) continue;
+    attribute.values = attribute.values.filter(
+      (value) => !gone.has(form({ type: attribute.descriptor.type, value })),
+    );
+  }
+  draft.attributes = draft.attributes.filter((attribute) => attribute.values.length > 0);
+}
