@@ -2,11 +2,12 @@
  * What Postfix's and Sendmail's socketmap clients are told (socketmap_table(5)). Owns the maps' names and the wording of the
  * replies; knows nothing of sockets.
  *
- * - `recipients` (relay_recipient_maps): an address. Postfix gives a socketmap the full address only, quoted where that is
- *   needed and then, when that was not found and differs, once more without quotes; never "@domain" or a bare local part
- *   (socketmaps count as pattern tables). Whoever does ask such a partial key, as an indexed table would be asked, gets
- *   NOTFOUND: it is no address. The unquoted form is no address either, so only the first answer counts.
- * - `domains` (relay_domains): a domain, never its parents.
+ * - `recipients` (relay_recipient_maps): an address. Postfix gives a socketmap the whole address only (socketmaps count as
+ *   pattern tables), quoted where that is needed and then, when that was not found and differs, once more without quotes.
+ *   What indexed tables would be asked as well (`@domain`, a bare local part) is no address, so NOTFOUND; `@domain` does
+ *   come, as the unquoted form of `""@domain`, and must never be taken for a whole domain.
+ * - `domains` (relay_domains): a domain, never its parents. Postfix's smtpd remembers the outcome for an address as long as
+ *   the process lives (100 sessions, or 100 s without one): a new domain may take that long.
  *
  * Data that are missing or old are TEMP, so mail waits; so are our own faults and a map that does not exist. PERM would be a
  * bounce at Sendmail.
@@ -44,7 +45,7 @@ export function socketmapTables(options: SocketmapTablesOptions): ReadonlyMap<st
       (key) => {
         const answer = lookupAddress(key, options, options.now());
         onAnswer?.('recipients', answer);
-        return reply(answer, 'OK 1');
+        return recipientReply(answer);
       },
     ],
     [
@@ -56,6 +57,11 @@ export function socketmapTables(options: SocketmapTablesOptions): ReadonlyMap<st
       },
     ],
   ]);
+}
+
+/** What the map `recipients` says of an answer of `lookupAddress`. */
+export function recipientReply(answer: LookupAnswer): string {
+  return reply(answer, 'OK 1');
 }
 
 function reply(answer: LookupAnswer, known: string): string {

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isPosternError } from '../../base/error.ts';
 import {
+  ADDRESS_NORMALISER_VERSION,
   type AddressProblem,
   composeAddress,
   LONGEST_LOCAL_PART,
@@ -61,6 +62,10 @@ describe('one canonical spelling', () => {
       expect([spelling, normaliseAddress(spelling)]).toEqual([spelling, canonical]);
       expect(normaliseAddress(Buffer.from(spelling))).toBe(canonical);
     }
+  });
+
+  it('is version 1: a changed expectation above needs a new version', () => {
+    expect(ADDRESS_NORMALISER_VERSION).toBe(1);
   });
 
   it('keeps what differs apart', () => {

@@ -17,7 +17,8 @@ export function isAscii(text: string): boolean {
 
 /**
  * Canonical caseless form: NFC(fold(NFD(text))), Unicode D145. The platform has no case folding, so each code point goes
- * through lower, upper and lower case: alone, so that the final-sigma rule, which looks at neighbours, cannot apply.
+ * through lower, upper and lower case: alone, so that the final-sigma rule, which looks at neighbours, cannot apply. (Two
+ * platforms can differ in letters that one's Unicode version does not know, in nothing else.)
  */
 export function foldCase(text: string): string {
   if (isAscii(text)) return text.toLowerCase();
