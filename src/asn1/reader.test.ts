@@ -213,6 +213,19 @@ describe('text', () => {
   });
 });
 
+test('names are texts, however they collide in the table', () => {
+  const name = fc.oneof(fc.stringMatching(/^[ab]{0,34}$/), fc.string({ unit: 'binary', maxLength: 33 }));
+  fc.assert(
+    fc.property(fc.array(name, { maxLength: 200, size: 'max' }), (names) => {
+      const r = reader(seq(names.map((text) => str(text))));
+      r.enter(TAG.sequence);
+      expect(names.map(() => r.name())).toEqual(names);
+    }),
+    { numRuns: 200 },
+  );
+  decodeError(() => reader(tlv(0x04, hex('ff'))).name());
+});
+
 test('any bytes, any sequence of reads: values or DecodeError', () => {
   const actions: ((r: BerReader) => unknown)[] = [
     (r) => r.integer(-1e15, 1e15),
@@ -221,6 +234,7 @@ test('any bytes, any sequence of reads: values or DecodeError', () => {
     (r) => r.null(),
     (r) => r.octets(),
     (r) => r.text(),
+    (r) => r.name(),
     (r) => r.oid(),
     (r) => r.bitString(),
     (r) => r.time(),

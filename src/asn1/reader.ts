@@ -7,6 +7,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { DecodeError } from './decode-error.ts';
+import { internedAscii } from './interned-text.ts';
 import { decodeOid } from './oid.ts';
 import { TAG, tagName } from './tag.ts';
 import { parseGeneralizedTime, parseUtcTime } from './time.ts';
@@ -122,6 +123,14 @@ export class BerReader {
     const start = this.position;
     this.position = end;
     return utf8(this.buffer, start, end);
+  }
+
+  /** Like `text`, for names that come again and again: no new string is made for a short one seen before. */
+  name(tag: number = TAG.octetString): string {
+    const end = this.header(tag);
+    const start = this.position;
+    this.position = end;
+    return internedAscii(this.buffer, start, end) ?? utf8(this.buffer, start, end);
   }
 
   /** An integer between `least` and `most` (both safe integers). */

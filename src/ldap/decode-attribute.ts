@@ -7,7 +7,7 @@ import type { Attribute } from './message.ts';
 /** PartialAttribute; no values is for the directory to judge. `room` is how many values the message may still hold. */
 export function decodeAttribute(reader: BerReader, room: number): Attribute {
   const outer = reader.enter(TAG.sequence);
-  const type = reader.text();
+  const type = reader.name();
   const set = reader.enter(TAG.set);
   const values: Buffer[] = [];
   while (reader.more) {

@@ -60,7 +60,7 @@ function decodeAssertion(
   kind: 'equality' | 'greaterOrEqual' | 'lessOrEqual' | 'approx',
 ): Filter {
   const outer = reader.enter(tag);
-  const attribute = reader.text();
+  const attribute = reader.name();
   const value = reader.octets();
   reader.skipRest(outer);
   return { kind, attribute, value };
@@ -69,7 +69,7 @@ function decodeAssertion(
 /** `initial` only at the beginning, `final` only at the end, at least one component. */
 function decodeSubstrings(reader: BerReader, budget: Budget): Filter {
   const outer = reader.enter(contextConstructed(4));
-  const attribute = reader.text();
+  const attribute = reader.name();
   const list = reader.enter(TAG.sequence);
   if (!reader.more) reader.fail('substring filter without components');
   const initial = reader.peek() === contextTag(0) ? reader.octets(contextTag(0)) : undefined;
