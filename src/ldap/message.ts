@@ -21,7 +21,11 @@ export interface Attribute {
 export type Filter =
   | { readonly kind: 'and' | 'or'; readonly filters: readonly Filter[] }
   | { readonly kind: 'not'; readonly filter: Filter }
-  | { readonly kind: 'equality' | 'greaterOrEqual' | 'lessOrEqual' | 'approx'; readonly attribute: string; readonly value: Buffer }
+  | {
+      readonly kind: 'equality' | 'greaterOrEqual' | 'lessOrEqual' | 'approx';
+      readonly attribute: string;
+      readonly value: Buffer;
+    }
   | { readonly kind: 'present'; readonly attribute: string }
   | {
       readonly kind: 'substrings';
@@ -134,7 +138,13 @@ export interface SearchResultReference {
   readonly urls: readonly string[];
 }
 export interface PlainResponse {
-  readonly op: 'searchResultDone' | 'modifyResponse' | 'addResponse' | 'deleteResponse' | 'modifyDnResponse' | 'compareResponse';
+  readonly op:
+    | 'searchResultDone'
+    | 'modifyResponse'
+    | 'addResponse'
+    | 'deleteResponse'
+    | 'modifyDnResponse'
+    | 'compareResponse';
   readonly result: LdapResult;
 }
 export interface ExtendedResponse {
@@ -151,10 +161,23 @@ export interface IntermediateResponse {
 }
 
 export type Request =
-  | BindRequest | UnbindRequest | SearchRequest | ModifyRequest | AddRequest | DeleteRequest
-  | ModifyDnRequest | CompareRequest | AbandonRequest | ExtendedRequest;
+  | BindRequest
+  | UnbindRequest
+  | SearchRequest
+  | ModifyRequest
+  | AddRequest
+  | DeleteRequest
+  | ModifyDnRequest
+  | CompareRequest
+  | AbandonRequest
+  | ExtendedRequest;
 export type Response =
-  | BindResponse | SearchResultEntry | SearchResultReference | PlainResponse | ExtendedResponse | IntermediateResponse;
+  | BindResponse
+  | SearchResultEntry
+  | SearchResultReference
+  | PlainResponse
+  | ExtendedResponse
+  | IntermediateResponse;
 export type Operation = Request | Response;
 
 export interface Message {
