@@ -1,0 +1,124 @@
+/** Drives the lease (see `lease.ts`): the epoch is durable before a grant is answered, and a connection that ends leaves an orphan. */
+import type { Clock } from '../../base/clock.ts';
+import type { Log } from '../../base/log.ts';
+import type { Random } from '../../base/random.ts';
+import type { TrustStore } from '../../certificate/trust-store.ts';
+import { type ExtendedReply, refuse, type Session, SUCCESS } from '../../directory/directory.ts';
+import { decodeLeaseRequest, encodeLeaseResponse, type LeaseRequest } from '../../ldap/postern-extended.ts';
+import type { EdgeTrustState } from '../../subscription/trust-state.ts';
+import {
+  acquire,
+  connectionLost,
+  holdsLease,
+  type Lease,
+  leaseRemaining,
+  leaseState,
+  noLease,
+  orphanedLease,
+  release,
+  renew,
+} from './lease.ts';
+
+export interface LeaseServiceOptions {
+  readonly trust: TrustStore<EdgeTrustState>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export class LeaseService {
+  readonly #options: LeaseServiceOptions;
+  #lease: Lease<Session>;
+  /** Grants are made one after the other, since each waits for the disk. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(options: LeaseServiceOptions) {
+    this.#options = options;
+    const { lease } = options.trust.value;
+    const remaining = lease.expiresAt - options.clock.now();
+    this.#lease =
+      lease.leaseId === undefined || remaining <= 0
+        ? noLease(lease.epoch)
+        : orphanedLease(
+            lease.epoch,
+            lease.holder,
+            Buffer.from(lease.leaseId),
+            remaining,
+            options.clock.monotonic(),
+          );
+  }
+
+  /** The fence: asked at every commit of data. */
+  holds(session: Session): boolean {
+    return holdsLease(this.#lease, session, this.#options.clock.monotonic());
+  }
+
+  get status() {
+    const now = this.#options.clock.monotonic();
+    const { epoch, holder } = this.#lease;
+    return {
+      state: leaseState(this.#lease, now),
+      epoch,
+      holder,
+      remainingMs: Math.round(leaseRemaining(this.#lease, now)),
+    };
+  }
+
+  /** Forgets the lease (the subscription is gone). The epoch is the trust store's business. */
+  reset(epoch: number): void {
+    this.#lease = noLease(epoch);
+  }
+
+  /** Answers the extended operation; `hub` is the caller's name as its account says, which is what counts as holder. */
+  handle(value: Buffer | undefined, session: Session, hub: string): Promise<ExtendedReply> {
+    const request = decodeLeaseRequest(value);
+    const answer = this.#turn.then(() => this.#answer(request, session, hub));
+    this.#turn = answer.catch(() => undefined);
+    return answer;
+  }
+
+  async #answer(request: LeaseRequest, session: Session, hub: string): Promise<ExtendedReply> {
+    const { clock, random, log } = this.#options;
+    if (session.ended) refuse('unavailable', 'the connection has ended');
+    const now = clock.monotonic();
+    const durationMs = request.durationSeconds * 1000;
+    if (request.action === 'release') {
+      if (holdsLease(this.#lease, session, now)) await this.#store(release(this.#lease, session));
+    } else if (request.action === 'renew') {
+      const renewed = renew(this.#lease, session, durationMs, now);
+      if (renewed !== undefined) await this.#store(renewed);
+    } else {
+      const held = acquire(
+        this.#lease,
+        { connection: session, holder: hub, durationMs, shownId: request.leaseId, newId: random.bytes(16) },
+        now,
+      );
+      if (held !== undefined) {
+        await this.#store(held);
+        session.onEnd((ended) => {
+          this.#lease = connectionLost(this.#lease, ended);
+        });
+        if (session.ended) this.#lease = connectionLost(this.#lease, session);
+        log.info('lease granted', { hub, epoch: held.epoch });
+      }
+    }
+    const { leaseId } = this.#lease;
+    const own = leaseId !== undefined && this.holds(session);
+    return { result: SUCCESS, value: encodeLeaseResponse({ ...this.status, ...(own ? { leaseId } : {}) }) };
+  }
+
+  async #store(lease: Lease<Session>): Promise<void> {
+    const { trust, clock } = this.#options;
+    const expiresAt = Math.round(clock.now() + leaseRemaining(lease, clock.monotonic()));
+    await trust.update((draft) => ({
+      ...draft,
+      lease: {
+        epoch: lease.epoch,
+        holder: lease.holder,
+        expiresAt,
+        ...(lease.leaseId === undefined ? {} : { leaseId: lease.leaseId }),
+      },
+    }));
+    this.#lease = lease;
+  }
+}
