@@ -30,13 +30,18 @@ export class OpenSsl implements AsyncDisposable {
 
   /** Runs `openssl ARGS` in the folder; returns standard output and error together. Rejects, with them, unless it exits with 0. */
   run(...args: string[]): Promise<string> {
+    return this.runWith('', ...args);
+  }
+
+  /** The same with something on its standard input. */
+  runWith(input: string, ...args: string[]): Promise<string> {
     return new Promise((resolve, reject) => {
       const child = execFile('openssl', args, { cwd: this.folder }, (error, stdout, stderr) => {
         const output = stdout + stderr;
         if (error === null) resolve(output);
         else reject(new Error(`openssl ${args.join(' ')}: ${output}`, { cause: error }));
       });
-      child.stdin?.end();
+      child.stdin?.end(input);
     });
   }
 
