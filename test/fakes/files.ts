@@ -265,7 +265,7 @@ export class FakeFiles implements Files {
     const need = (write: boolean): void => {
       if (!open || (write && !writable)) throw failure('EBADF', 'file', path);
     };
-    return {
+    const handle: OpenFile = {
       write: async (bytes, position) => {
         need(true);
         const copy = Buffer.from(bytes);
@@ -275,6 +275,10 @@ export class FakeFiles implements Files {
         });
         need(true);
         file.change({ kind: 'write', position, bytes: copy });
+      },
+      writeThrough: async (bytes, position) => {
+        await handle.write(bytes, position);
+        await handle.datasync();
       },
       read: async (buffer, position) => {
         need(false);
@@ -304,6 +308,7 @@ export class FakeFiles implements Files {
         open = false;
       },
     };
+    return handle;
   }
 
   async #step(kind: StepKind, path: string, onFault?: (fault: Fault) => void): Promise<void> {

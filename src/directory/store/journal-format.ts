@@ -89,9 +89,11 @@ export class GroupBuffer {
 
   /** Completes the whole groups for writing: whose file, and what is durable by now. */
   seal(tag: Buffer, durable: number): void {
+    const [low, high] = [tag.readUInt32LE(0), tag.readUInt32LE(4)];
     for (let at = 0; at < this.length; ) {
       const end = at + GROUP_HEADER + this.bytes.readUInt32LE(at + 12);
-      tag.copy(this.bytes, at);
+      this.bytes.writeUInt32LE(low, at);
+      this.bytes.writeUInt32LE(high, at + 4);
       this.bytes.writeUInt32LE(readSequence(this.bytes, at + 16) - durable, at + 24);
       this.bytes.writeUInt32LE(crc32(this.bytes.subarray(at + 12, end)), at + 8);
       at = (end + 7) & ~7;
@@ -160,7 +162,8 @@ export function readGroup(
     into.next = at + GROUP_HEADER;
     return 'more';
   }
-  if (bytes.compare(tag, 0, 8, at, at + 8) !== 0) return 'broken';
+  if (bytes.readUInt32LE(at) !== tag.readUInt32LE(0) || bytes.readUInt32LE(at + 4) !== tag.readUInt32LE(4))
+    return 'broken';
   const length = bytes.readUInt32LE(at + 12);
   if (length > MOST_GROUP_BYTES) return 'broken';
   into.start = at + GROUP_HEADER;

@@ -224,12 +224,15 @@ export class Journal implements GroupSink {
     this.#writingBytes = writing.length;
     const journal = this.#current;
     const end = journal.offset + writing.length;
-    await journal.file.write(writing.bytes.subarray(0, writing.length), journal.offset);
-    if (end > journal.size) {
+    const bytes = writing.bytes.subarray(0, writing.length);
+    if (end <= journal.size) {
+      await journal.file.writeThrough(bytes, journal.offset);
+    } else {
+      await journal.file.write(bytes, journal.offset);
       journal.size = end;
       await this.#preallocate(journal);
+      await journal.file.datasync();
     }
-    await journal.file.datasync();
     journal.offset = end;
     this.#durable = last;
     this.flushes += 1;

@@ -102,8 +102,11 @@ async function search(
 }
 
 describe('power loss', () => {
-  test.each(['one', 'two'])('at every step (%s)', async (seed) => {
-    const { steps, losses } = await search(seed, 1, (files) => files);
+  test.each([
+    ['every step', 'one', 1],
+    ['every third step of other work', 'two', 3],
+  ])('at %s', async (_what, seed, stride) => {
+    const { steps, losses } = await search(seed, stride, (files) => files);
     expect(losses).toEqual([]);
     expect(steps).toBeGreaterThan(100);
   });
@@ -237,7 +240,8 @@ function unflushed(files: FakeFiles, without: { datasync?: boolean; syncFolder?:
   return {
     open: async (path, how) => {
       const file = await files.open(path, how);
-      return without.datasync === true ? { ...file, datasync: async () => {} } : file;
+      const { write } = file;
+      return without.datasync === true ? { ...file, writeThrough: write, datasync: async () => {} } : file;
     },
     readFile: (path) => files.readFile(path),
     rename: (from, to) => files.rename(from, to),
