@@ -12,8 +12,6 @@ export type AccountName =
 export const LONGEST_NODE_NAME = 63;
 const MOST_ACCOUNT_NUMBER = 999_999_999;
 const NODE_NAME = /^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$/;
-const FQDN =
-  /^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/;
 
 /** True for the short name of an edge or a hub: one label of letters, digits, `-`, `_`, at most 63. */
 export function isNodeName(text: string): boolean {

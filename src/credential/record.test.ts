@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { FakeClock } from '../../test/fakes/clock.ts';
 import { fakeRandom } from '../../test/fakes/random.ts';
 import { DecodeError } from '../asn1/decode-error.ts';
-import { isPosternError } from '../base/error.ts';
+import { isPosternError, PosternError } from '../base/error.ts';
 import { Secret } from '../base/secret.ts';
 import { createIdentity, type Identity } from '../certificate/identity.ts';
 import { createSealingKeyPair, type SealingKeyPair } from '../certificate/sealing.ts';
@@ -210,7 +210,7 @@ describe('an address key', () => {
       expect(
         () => verifyAddressKeyRecord(decodeAddressKeyRecord(changed), hub.identity.pin),
         `byte ${at}`,
-      ).toThrow();
+      ).toThrow(PosternError);
     }
   });
 

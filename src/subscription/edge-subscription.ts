@@ -27,6 +27,7 @@ import {
   writeSubscriptionXml,
 } from './file.ts';
 import type { HubPublic } from './hub-public.ts';
+import { loadSubscriptionFile } from './file-reader.ts';
 import { formatPolicy } from './policy-text.ts';
 import { ticksFromDuration, ticksFromUnixMs } from './ticks.ts';
 import { type EdgeTrustState, withUsed } from './trust-state.ts';
@@ -191,9 +192,10 @@ export async function bindBootstrapTo(store: AccountStore<EdgeTrustState>, peerP
 }
 
 export interface BootstrapEnd {
-  /** The edge's copy of the file, when it was known: deleted, or to be named to the administrator. */
+  /** Where the edge's own copy of the file was written, when that is known. */
   readonly path: string | undefined;
-  readonly deleted: boolean;
+  /** `left`: it could not be deleted, or is another file now: to be named to the administrator. */
+  readonly copy: 'deleted' | 'gone' | 'left';
 }
 
 /**
@@ -206,24 +208,29 @@ export async function endBootstrap(
 ): Promise<BootstrapEnd | undefined> {
   const { store, log } = deps;
   if (afterProvingBind(store.value, proved) === store.value) return undefined;
-  const path = store.value.subscription?.path;
+  const { subscription } = store.value;
   await store.update((draft) =>
     withoutBootstrap(afterProvingBind(draft, proved), deps.edge.name, deps.clock.now()),
   );
   log.info('bootstrap account deleted: the hub has proved its own account', { account: proved.name });
-  if (path === undefined) return { path: undefined, deleted: false };
-  const deleted = await deleteFile(deps.files, path);
-  if (deleted) log.info('the used subscription file was deleted', { path });
-  else log.warn('the used subscription file could not be deleted: delete it by hand', { path });
-  return { path, deleted };
+  if (subscription?.path === undefined) return { path: undefined, copy: 'gone' };
+  const { path } = subscription;
+  const copy = await deleteUsedFile(deps.files, path, subscription.id);
+  if (copy === 'deleted') log.info('the used subscription file was deleted', { path });
+  if (copy === 'left')
+    log.warn('the used subscription file could not be deleted: delete it by hand', { path });
+  return { path, copy };
 }
 
-async function deleteFile(files: Files, path: string): Promise<boolean> {
+/** Deletes the file only if it is the very one: the path came from outside, and something else may be there by now. */
+async function deleteUsedFile(files: Files, path: string, id: string): Promise<BootstrapEnd['copy']> {
   try {
+    if (!(await files.exists(path))) return 'gone';
+    if ((await loadSubscriptionFile(files, path)).id !== id) return 'left';
     await files.remove(path);
-    return !(await files.exists(path));
+    return (await files.exists(path)) ? 'left' : 'deleted';
   } catch {
-    return false;
+    return 'left';
   }
 }
 

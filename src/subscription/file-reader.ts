@@ -5,6 +5,7 @@
  */
 import { SaxesParser } from 'saxes';
 import { type ErrorCode, PosternError } from '../base/error.ts';
+import type { Files } from '../base/files.ts';
 import { Secret } from '../base/secret.ts';
 import { isPin } from '../certificate/pin.ts';
 import {
@@ -64,7 +65,36 @@ export function readSubscriptionFile(bytes: Uint8Array): SubscriptionFile {
   };
 }
 
-export function tooLarge(length: number): PosternError {
+/** Reads the file at `path`; a large one is refused before it is read. Throws `file.unreadable` beside the reader's own errors. */
+export async function loadSubscriptionFile(
+  files: Pick<Files, 'open'>,
+  path: string,
+): Promise<SubscriptionFile> {
+  return readSubscriptionFile(await readBounded(files, path));
+}
+
+async function readBounded(files: Pick<Files, 'open'>, path: string): Promise<Buffer> {
+  try {
+    const file = await files.open(path, 'read');
+    try {
+      const size = await file.size();
+      if (size > MOST_FILE_BYTES) throw tooLarge(size);
+      const bytes = Buffer.alloc(size);
+      return bytes.subarray(0, await file.read(bytes, 0));
+    } finally {
+      await file.close();
+    }
+  } catch (cause) {
+    if (cause instanceof PosternError) throw cause;
+    throw new PosternError('file.unreadable', `cannot read ${path}`, {
+      cause,
+      hint: 'check the path and the permissions of the file',
+      fields: { path },
+    });
+  }
+}
+
+function tooLarge(length: number): PosternError {
   return new PosternError(
     'subscription.too-large',
     `the file has ${length} bytes; a subscription file has at most ${MOST_FILE_BYTES}`,

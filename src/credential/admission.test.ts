@@ -1,0 +1,155 @@
+/** Which hubs an edge lets in, and whose address key it takes. */
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import {
+  CredentialSite,
+  issueTo,
+  makeNode,
+  objectOf,
+  peerOf,
+  random,
+  reasons,
+  START,
+} from '../../test/support/credential-site.ts';
+import { stateMembership } from '../certificate/statement.ts';
+import { createAddressKey, createAddressKeyRecord } from './address-key.ts';
+import type { HubObject } from './admission.ts';
+import { findHub } from './credential-state.ts';
+import type { HubNode } from './issue.ts';
+
+let hub: HubNode;
+let second: HubNode;
+let mallory: HubNode;
+let edge: HubNode;
+let otherEdge: HubNode;
+let site: CredentialSite;
+const arrive: CredentialSite['arrive'] = (...args) => site.arrive(...args);
+const issue = (from: HubNode, number?: number, effectiveAt?: number): Promise<Buffer> =>
+  issueTo(edge, from, number, effectiveAt);
+beforeAll(async () => {
+  hub = await makeNode('hub1');
+  second = await makeNode('hub2');
+  mallory = await makeNode('mallory');
+  edge = await makeNode('edge1');
+  otherEdge = await makeNode('edge2');
+});
+beforeEach(() => {
+  site = new CredentialSite(edge, hub);
+});
+
+describe('a hub', () => {
+  it('that an admitted one endorses is admitted, and so is one that this endorses', async () => {
+    const third = await makeNode('hub3');
+    const endorse = (by: HubNode, who: HubNode): Buffer =>
+      stateMembership(
+        by.identity,
+        { pin: who.identity.pin, role: 'hub' },
+        { subject: who.fqdn, issuedAt: START },
+      );
+    const hubs = [
+      objectOf(hub, { statements: [endorse(hub, second)] }),
+      objectOf(second, { statements: [endorse(second, third)] }),
+      objectOf(third),
+      objectOf(mallory),
+    ];
+    const report = await arrive({
+      hubs,
+      records: [await issue(second), await issue(third), await issue(mallory)],
+    });
+    expect(report.admitted).toEqual(['hub1', 'hub2', 'hub3']);
+    expect(report.installed).toEqual(['ESRA.edge1.hub2.0', 'ESRA.edge1.hub3.0']);
+    expect(report.refused.map(({ what }) => what)).toEqual(['hub mallory', 'ESRA.edge1.mallory.0']);
+    expect(findHub(site.store.value.hubs, 'hub3')?.admittedBy).toBe('endorsed');
+  });
+
+  it('cannot take the name of an admitted one, in an ordinary session', async () => {
+    await arrive({ records: [await issue(hub)] });
+    const impostor = { ...mallory, name: 'hub1', fqdn: 'hub1.example' };
+    const report = await arrive(
+      { hubs: [objectOf(impostor)], records: [await issue(impostor, 5)] },
+      second,
+      'hub',
+    );
+    expect(report.refused.map(({ reason }) => reason)).toEqual([
+      'it shows another key than the one that is pinned',
+      expect.stringContaining('not trusted'),
+    ]);
+    expect(findHub(site.store.value.hubs, 'hub1')?.pins.current).toBe(hub.identity.pin);
+  });
+
+  it('that was set up anew comes back with a new file, and its former accounts go', async () => {
+    await arrive({ records: [await issue(hub), await issue(hub, 1)] });
+    const again = { ...(await makeNode('hub1')), name: 'hub1' };
+    const report = await arrive({ hubs: [objectOf(again)], records: [await issue(again)] }, again);
+    expect([report.admitted, report.installed]).toEqual([['hub1'], ['ESRA.edge1.hub1.0']]);
+    expect(site.store.value.accounts).toMatchObject([{ name: 'ESRA.edge1.hub1.0', pin: again.identity.pin }]);
+  });
+
+  it.each<[string, Partial<HubObject>]>([
+    ['a name with a dot', { name: 'hub1.example' }],
+    ['no host name', { fqdn: 'hub 1' }],
+    ['no certificate', { certificate: Buffer.alloc(0) }],
+  ])('with %s is passed over', async (_name, change) => {
+    const report = await arrive({ hubs: [objectOf(hub, change)] });
+    expect([report.admitted, reasons(report)]).toEqual([
+      [],
+      ['credential.invalid: its name, host name or certificate cannot be used'],
+    ]);
+  });
+
+  it('that was removed while its record was opened gets no account', async () => {
+    const update = site.store.update.bind(site.store);
+    site.store.update = (change) => update((draft) => change({ ...draft, hubs: {}, accounts: [] }));
+    await arrive({ hubs: [objectOf(hub)] });
+    const admitted = site.store.value;
+    site.store.value = {
+      ...admitted,
+      hubs: { hub1: { ...(findHub(admitted.hubs, 'hub1') as NonNullable<ReturnType<typeof findHub>>) } },
+    };
+    await arrive({ records: [await issue(hub)] }, hub, 'hub');
+    expect(site.store.value.accounts).toEqual([]);
+  });
+});
+
+describe('the address key', () => {
+  const keyRecord = async (
+    createdAt: number,
+    options: { to?: HubNode; fqdn?: string; issuer?: HubNode } = {},
+  ): Promise<Buffer> =>
+    createAddressKeyRecord(
+      createAddressKey(random),
+      { fqdn: options.fqdn ?? 'edge1.example', createdAt },
+      peerOf(options.to ?? edge),
+      (options.issuer ?? hub).identity,
+    );
+
+  it('is replaced by a new subscription only, and only by a later one', async () => {
+    const first = await arrive({ addressKeys: [await keyRecord(START)] });
+    const other = await keyRecord(START + 1);
+    expect(reasons(await arrive({ addressKeys: [other] }, hub, 'hub'))).toEqual([
+      'credential.invalid: this edge has another address key, and only a new subscription replaces it',
+    ]);
+    expect(reasons(await arrive({ addressKeys: [await keyRecord(START - 1)] }))).toHaveLength(1);
+    expect(site.store.value.addressKey?.id).toBe(first.addressKey);
+    const report = await arrive({ addressKeys: [other] });
+    expect(report.addressKey).not.toBe(first.addressKey);
+    expect(site.store.value.addressKey?.id).toBe(report.addressKey);
+  });
+
+  it.each<[string, { to?: 'otherEdge'; fqdn?: string; issuer?: 'mallory' }]>([
+    ['for another edge', { fqdn: 'edge2.example' }],
+    ['sealed to another edge', { to: 'otherEdge' }],
+    ['from a stranger', { issuer: 'mallory' }],
+  ])('%s is refused', async (_name, { to, fqdn, issuer }) => {
+    const bytes = await keyRecord(START, {
+      ...(to && { to: otherEdge }),
+      ...(fqdn && { fqdn }),
+      ...(issuer && { issuer: mallory }),
+    });
+    const report = await arrive({ addressKeys: [bytes, Buffer.from('junk')] });
+    expect([report.addressKey, report.refused.length, site.store.value.addressKey]).toEqual([
+      undefined,
+      2,
+      undefined,
+    ]);
+  });
+});
