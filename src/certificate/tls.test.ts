@@ -88,7 +88,8 @@ describe.each(KINDS)('%s', (kind) => {
         kind === 'own' ? 'edge1.example.com' : kind === 'issued' ? 'hub2.example.com' : 'hub1.example.com';
       const verify = ['-CAfile', trusted, '-verify_return_error', '-verify_hostname', name];
       const show = ['-cert', `${kind}.both.pem`, '-key', `${kind}.both.pem`];
-      const output = await tool.run(
+      const output = await tool.runWith(
+        '?\n',
         's_client',
         '-connect',
         `127.0.0.1:${port}`,
