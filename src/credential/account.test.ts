@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Pin, pinFromBytes } from '../certificate/pin.ts';
 import { type Account, bindBootstrap, mayBind, provesEsra, sessionEndsAt } from './account.ts';
+import { accountObject } from './account-object.ts';
 import { NO_ACCOUNT_DIGEST } from './password.ts';
 
 const MIN = 60_000;
@@ -86,4 +87,16 @@ describe('a bind', () => {
     expect(provesEsra(esra, mayBind(esra, 0, HUB))).toBe(false);
     expect(provesEsra(bootstrap, mayBind(bootstrap, 1_500 * MIN, HUB))).toBe(false);
   });
+});
+
+it('shows itself in the directory without its secret', () => {
+  const request = accountObject({ ...esra, password: { salt: 'c2FsdA==', digest: 'ZGlnZXN0' } });
+  expect(request.dn).toBe('cn=ESRA.edge1.hub1.0,cn=Accounts');
+  expect(request.attributes.map(({ type, values }) => `${type}: ${values.join()}`)).toEqual([
+    'objectClass: posternAccount',
+    'cn: ESRA.edge1.hub1.0',
+    'posternEffectiveTime: 19700101164000Z',
+    'posternExpirationTime: 19700102092000Z',
+    'posternAccountState: active',
+  ]);
 });

@@ -86,9 +86,20 @@ export interface SubscriptionFile {
  */
 export function canonicalText(element: Element, text: string): string {
   if (element === 'ESRAPassword') return text;
-  return BASE64_ELEMENTS.has(element)
-    ? text.replace(/[ \t\r\n]+/g, '')
-    : text.replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, '');
+  return BASE64_ELEMENTS.has(element) ? text.replace(/[ \t\r\n]+/g, '') : trimmed(text);
+}
+
+/** By hand: the regular expression for white space at the end takes quadratic time on text full of it. */
+function trimmed(text: string): string {
+  let [start, end] = [0, text.length];
+  while (start < end && isBlank(text.charCodeAt(start))) start++;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+/** XML 1.0 §2.3, S. */
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09 || code === 0x0d || code === 0x0a;
 }
 
 /** The bytes that PosternSignature covers: everything but itself. */
