@@ -284,9 +284,9 @@ async function removeStaleSocket(path: string): Promise<void> {
 
 const LISTEN_HINTS: Readonly<Record<string, string>> = {
   EADDRINUSE: 'somebody listens there already: stop it (ss -ltnp shows it), or choose another port',
-  EACCES: 'ports below 1024 need a privilege (CAP_NET_BIND_SERVICE); socket files a writable folder',
+  EACCES:
+    'ports below 1024 need a privilege (CAP_NET_BIND_SERVICE); a socket file needs a folder that exists and is writable',
   EADDRNOTAVAIL: 'this machine has no such address: check the configuration',
-  ENOENT: 'the folder of the socket file does not exist',
 };
 
 function listenError(error: Error, where: string): PosternError {

@@ -72,7 +72,7 @@ export function secureSocket(
     };
     const timer = handshake.clock.after('ldap.tls', handshake.timeoutMs, () =>
       settle(
-        new PosternError('tls.failed', `no TLS handshake within ${handshake.timeoutMs} ms`, {
+        new PosternError('tls.failed', `no TLS handshake within ${Math.round(handshake.timeoutMs)} ms`, {
           hint: 'does the server speak TLS on this port? (plain LDAP waits silently)',
         }),
       ),
