@@ -1,12 +1,13 @@
 /** The cookie as it is stored: the source's own position, bound to everything it depends on. */
 import { createHash } from 'node:crypto';
+import { ADDRESS_NORMALISER_VERSION } from '../directory/address/address.ts';
 import type { FeedIdentity } from './source/source.ts';
 
 const VERSION = 1;
 /** Raised whenever the mapping code would map the same source entry differently. */
 export const MAPPING_VERSION = 1;
 
-/** version (1 byte) || SHA-256 of the feed's identity and mapping version (16 bytes) || native cookie. */
+/** version (1 byte) || SHA-256 of the feed's identity and of the versions of mapping and normaliser (16 bytes) || native cookie. */
 export function packCookie(identity: FeedIdentity, native: Buffer): Buffer {
   return Buffer.concat([Buffer.from([VERSION]), identityDigest(identity), native]);
 }
@@ -20,6 +21,7 @@ export function unpackCookie(identity: FeedIdentity, stored: Buffer | undefined)
 function identityDigest(identity: FeedIdentity): Buffer {
   const fields = [
     MAPPING_VERSION,
+    ADDRESS_NORMALISER_VERSION,
     identity.kind,
     identity.instance,
     identity.base,

@@ -1,4 +1,5 @@
 /** How entries of well-known schemas become recipients, as data. `mapping.ts` applies it. */
+import { createHash } from 'node:crypto';
 import type { RecipientKind } from '../recipient.ts';
 
 export interface MappingRules {
@@ -75,3 +76,10 @@ export const MAPPING_PRESETS: Readonly<Record<string, MappingRules>> = {
     leaveOut: [{ attribute: 'mailEnabled', value: 'FALSE' }],
   },
 };
+
+/** Name and fingerprint of rules, for `FeedIdentity.mapping`: rules that were overridden are other rules. */
+export function mappingIdentity(rules: MappingRules): string {
+  const { name, addresses, proxyAddresses, kinds, leaveOut, require } = rules;
+  const content = JSON.stringify([addresses, proxyAddresses, kinds, leaveOut, require ?? null]);
+  return `${name}:${createHash('sha256').update(content).digest('hex').slice(0, 16)}`;
+}

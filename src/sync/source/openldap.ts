@@ -137,7 +137,7 @@ async function* search(
   const watch = new Watch(client, options, () => session.stage);
   try {
     for (let next = nextOf(items); ; ) {
-      const batch = await Promise.race([next, watch.alive]);
+      const batch = await watch.during(next);
       if (batch === undefined) {
         yield [];
         continue;

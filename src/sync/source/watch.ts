@@ -25,7 +25,7 @@ export class Watch {
   #timer: Timer | undefined;
   #heard = false;
   #stopped = false;
-  #next = Promise.withResolvers<undefined>();
+  #proven: () => void = () => undefined;
 
   constructor(client: LdapClient, options: WatchOptions, stage: () => 'refresh' | 'persist') {
     this.#client = client;
@@ -34,9 +34,15 @@ export class Watch {
     this.#arm();
   }
 
-  /** Resolves at the next proof; ask again after each. */
-  get alive(): Promise<undefined> {
-    return this.#next.promise;
+  /**
+   * What `answer` gives, or undefined at a proof of life before that. (Not `Promise.race`: a promise that stays pending for long would
+   * keep every answer that won against it.)
+   */
+  during<T>(answer: Promise<T>): Promise<T | undefined> {
+    return new Promise((resolve, reject) => {
+      this.#proven = () => resolve(undefined);
+      answer.then(resolve, reject);
+    });
   }
 
   /** The provider has sent something: proof enough. */
@@ -67,8 +73,7 @@ export class Watch {
     }
     this.#heard = false;
     if (this.#stopped) return;
-    this.#next.resolve(undefined);
-    this.#next = Promise.withResolvers();
+    this.#proven();
     this.#arm();
   }
 
