@@ -88,6 +88,19 @@ describe('making a file', () => {
     expect(accounts()).toHaveLength(1);
   });
 
+  it('of two hubs that bind at once, one gets it', async () => {
+    const stranger = await makeHub('hub2');
+    await expect(bindBootstrapTo(edge.node.store, hub.public.pin)).rejects.toThrow(
+      expect.objectContaining({ code: 'refused' }),
+    );
+    await createSubscription(edge.deps);
+    const results = await Promise.allSettled(
+      [stranger, hub].map((one) => bindBootstrapTo(edge.node.store, one.public.pin)),
+    );
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+    expect(accounts()[0]?.pin).toBe(stranger.public.pin);
+  });
+
   it('fails without a file when the account cannot be stored', async () => {
     edge.deps.files.fail({ on: 'datasync', code: 'ENOSPC' });
     await expect(createSubscription(edge.deps)).rejects.toThrow(
@@ -106,6 +119,9 @@ describe('making a file', () => {
       'wrong-client-certificate',
       'ok',
     ]);
+    await expect(bindBootstrapTo(edge.node.store, hub.public.pin)).rejects.toThrow(
+      expect.objectContaining({ code: 'refused' }),
+    );
     await createSubscription(edge.deps, { sealTo: hub.public });
     expect(accounts()[0]?.pin).toBe(hub.public.pin);
     expect(edge.node.store.value.subscription?.sealedTo).toEqual({ hub: 'hub1', pin: hub.public.pin });

@@ -15,6 +15,7 @@ import { seal } from '../certificate/sealing.ts';
 import type { Account } from '../credential/account.ts';
 import { checkNodeName, formatAccountName } from '../credential/account-name.ts';
 import { afterProvingBind, withBootstrapBound, withoutExpired } from '../credential/bind.ts';
+import { bootstrapAccount } from '../credential/credential-state.ts';
 import type { AccountStore } from '../credential/credential-service.ts';
 import { createPassword, digestPassword, type PasswordPolicy } from '../credential/password.ts';
 import type { Window } from '../credential/schedule.ts';
@@ -186,9 +187,18 @@ function withBootstrap(
   };
 }
 
-/** Before a bootstrap bind is answered: the account now belongs to that client's key, on the disk. */
+/**
+ * Before a bootstrap bind is answered: the account now belongs to that client's key, on the disk. Throws `refused` when another client was faster, or the
+ * account went away in the meantime: of two binds judged at once only one may succeed.
+ */
 export async function bindBootstrapTo(store: AccountStore<EdgeTrustState>, peerPin: Pin): Promise<void> {
-  await store.update((draft) => withBootstrapBound(draft, peerPin));
+  await store.update((draft) => {
+    const bound = withBootstrapBound(draft, peerPin);
+    if (bootstrapAccount(bound.accounts)?.pin === peerPin) return bound;
+    throw new PosternError('refused', 'the bootstrap account belongs to another client', {
+      hint: 'if no hub of yours used the file, somebody else has it: remove the subscription on the edge and make a new file',
+    });
+  });
 }
 
 export interface BootstrapEnd {
