@@ -142,7 +142,7 @@ async function readPem(files: Files, path: string): Promise<Buffer> {
     if (error instanceof PosternError) throw error;
     throw new PosternError('file.unreadable', `cannot read ${path}`, {
       cause: error,
-      hint: 'check the path, and that the daemon’s user may read it',
+      hint: 'check the path, and that the user of the daemon may read it',
       fields: { path },
     });
   }
