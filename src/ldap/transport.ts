@@ -2,6 +2,7 @@
 import { connect, type Socket } from 'node:net';
 import type { Clock } from '../base/clock.ts';
 import { type ErrorCode, PosternError } from '../base/error.ts';
+import { lookupHost } from './loopback-name.ts';
 import { describeTarget, type LdapTarget } from './transport-target.ts';
 
 export interface TransportOptions {
@@ -28,6 +29,7 @@ export function openTransport(options: TransportOptions): Promise<Socket> {
         : connect({
             host: target.host,
             port: target.port,
+            lookup: lookupHost,
             noDelay: true,
             keepAlive: true,
             keepAliveInitialDelay: KEEP_ALIVE_MS,
