@@ -20,6 +20,8 @@ import { ConnectionWatch } from './server-watch.ts';
 import { peerCertificate } from './tls.ts';
 import { Output } from './transport-output.ts';
 
+export type { ConnectionHandler, LocalKind } from './server-handler.ts';
+
 /** Why nothing is read; bits. */
 const BY_HANDLER = 1;
 const BY_OUTPUT = 2;

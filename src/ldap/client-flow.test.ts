@@ -1,0 +1,145 @@
+import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+import { describe, expect, test } from 'vitest';
+import { FakeClock } from '../../test/fakes/clock.ts';
+import { bytesOf, entry, pair, SUCCESS } from '../../test/support/played-server.ts';
+import { systemClock } from '../base/clock.ts';
+import { ClientConnection } from './client-connection.ts';
+import { SearchStream } from './client-search.ts';
+
+describe('back-pressure', () => {
+  /** A socket whose other end is the test; counts what is taken from it. */
+  function fakeSocket(): Duplex & { taken: number } {
+    const socket = new Duplex({
+      read: () => undefined,
+      write: (_chunk, _encoding, done) => done(),
+      highWaterMark: 65_536,
+    });
+    return Object.assign(socket, { taken: 0, destroySoon: () => socket.destroy() });
+  }
+  const connection = (socket: Duplex): ClientConnection =>
+    new ClientConnection(socket as unknown as Socket, {
+      clock: systemClock,
+      where: 'test',
+      maxMessageBytes: 1 << 20,
+    });
+  const search = (over: ClientConnection): SearchStream =>
+    new SearchStream(
+      over,
+      {
+        op: 'searchRequest',
+        base: 'o=x',
+        scope: 'subtree',
+        derefAliases: 'never',
+        sizeLimit: 0,
+        timeLimit: 0,
+        typesOnly: false,
+        filter: { kind: 'present', attribute: 'cn' },
+        attributes: [],
+      },
+      { timeoutMs: undefined, accept: [], signal: undefined },
+    ).begin(undefined);
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+  /** Pushes entries of 64 KB until the socket is no longer read; says how many were taken. */
+  async function fill(socket: Duplex, messageId: number, most: number): Promise<number> {
+    const bytes = bytesOf(messageId, entry('a', 65_000));
+    for (let count = 0; count < most; count++) {
+      if (socket.isPaused()) return count;
+      socket.push(bytes);
+      await turn();
+    }
+    return most;
+  }
+
+  test('a search that is not consumed stops the reading at about 1 MB, and goes on when it is', async () => {
+    const socket = fakeSocket();
+    const over = connection(socket);
+    const stream = search(over);
+    expect(await fill(socket, 1, 10_000)).toBe(17);
+    const batches = stream.batches();
+    expect(((await batches.next()).value ?? []).length).toBe(17);
+    expect(socket.isPaused()).toBe(false);
+    expect(await fill(socket, 1, 10_000)).toBe(17);
+    await batches.return();
+    expect(socket.isPaused()).toBe(false);
+  });
+
+  test('a request besides it is answered, up to a bound', async () => {
+    const socket = fakeSocket();
+    const over = connection(socket);
+    search(over);
+    expect(await fill(socket, 1, 10_000)).toBe(17);
+    let answered = 0;
+    over.request({ op: 'deleteRequest', dn: 'cn=a' }, undefined, {
+      ends: 'deleteResponse',
+      timeoutMs: undefined,
+      onMessage: () => void answered++,
+      onFailure: () => undefined,
+    });
+    expect(socket.isPaused()).toBe(false);
+    socket.push(bytesOf(2, { op: 'deleteResponse', result: SUCCESS }));
+    await turn();
+    expect(answered).toBe(1);
+    expect(socket.isPaused()).toBe(true);
+    over.request({ op: 'deleteRequest', dn: 'cn=a' }, undefined, {
+      ends: 'deleteResponse',
+      timeoutMs: undefined,
+      onMessage: () => undefined,
+      onFailure: () => undefined,
+    });
+    expect(await fill(socket, 1, 10_000)).toBeLessThan(1100);
+  });
+
+  test('time does not run while nothing is read', async () => {
+    const clock = new FakeClock();
+    const socket = fakeSocket();
+    const over = new ClientConnection(socket as unknown as Socket, {
+      clock,
+      where: 'test',
+      maxMessageBytes: 1 << 20,
+    });
+    const stream = new SearchStream(
+      over,
+      {
+        op: 'searchRequest',
+        base: 'o=x',
+        scope: 'subtree',
+        derefAliases: 'never',
+        sizeLimit: 0,
+        timeLimit: 0,
+        typesOnly: false,
+        filter: { kind: 'present', attribute: 'cn' },
+        attributes: [],
+      },
+      { timeoutMs: 1000, accept: [], signal: undefined },
+    ).begin(undefined);
+    await fill(socket, 1, 100);
+    for (let second = 0; second < 10; second++) await clock.advance(1000);
+    expect(over.outstanding).toBe(1);
+    const batches = stream.batches();
+    await batches.next();
+    await clock.advance(900);
+    expect(over.outstanding).toBe(1);
+    await clock.advance(1000);
+    await expect(batches.next()).rejects.toMatchObject({ code: 'ldap.timeout' });
+  });
+
+  test('a pusher waits while the other side does not read', async () => {
+    await using both = await pair();
+    both.peer.socket.pause();
+    const value = Buffer.alloc(10_000, 'x');
+    let blocked: Promise<void> | undefined;
+    let pushed = 0;
+    while (blocked === undefined && pushed < 100_000) {
+      both.client.add(`cn=${pushed++}`, [{ type: 'cn', values: [value] }]).result.catch(() => undefined);
+      blocked = both.client.window(200_000);
+    }
+    expect(pushed).toBeLessThan(2000);
+    expect(both.client.pendingBytes).toBeLessThan(2 << 20);
+    both.peer.socket.resume();
+    await blocked;
+    expect(both.client.pendingBytes).toBeLessThanOrEqual(1 << 20);
+    await both.peer.until((messages) => messages.length === pushed);
+  });
+});
