@@ -40,7 +40,6 @@ export interface ChangeNumber {
 }
 
 const DICTIONARY = 'dictionary';
-const INSTANCE = 'instance';
 const LAST_CHANGE = 'last-change';
 const MOST_CACHED_NAMES = 10_000;
 const EMPTY = Buffer.alloc(0);
@@ -60,8 +59,8 @@ export class Database {
   readonly store: RecordStore;
   readonly contexts: readonly Context[];
   readonly tree = new Tree();
-  /** Random at the first opening: tells this directory from any other (RFC 4533 cookies). */
-  readonly instance: Buffer;
+  /** Hexadecimal digits that stand for this directory in CSNs: see `sync/cookie.ts`. */
+  run = '0001';
   /** Raised when a name may have come to mean another entry. */
   structure = 0;
 
@@ -110,7 +109,6 @@ export class Database {
       this.#time = saved.readUIntLE(0, 6);
       this.#count = saved.readUInt32LE(6);
     }
-    this.instance = store.getMeta(INSTANCE) ?? options.random.bytes(8);
     this.#rebuild();
   }
 
@@ -311,8 +309,11 @@ export class Database {
   }
 
   #hasValue(id: number, type: AttributeType, normal: Buffer): boolean {
-    const view = this.#view;
-    if (!this.read(id, view)) return false;
+    return this.read(id, this.#view) && this.viewHasValue(this.#view, type, normal);
+  }
+
+  /** True when the entry in the view has a value with this normal form. */
+  viewHasValue(view: EntryView, type: AttributeType, normal: Buffer): boolean {
     const { buffer } = view;
     for (let n = 0, count = view.attributeCount; n < count; n++) {
       const stored = this.dictionary.descriptor(view.descriptor(n)).type;
@@ -367,7 +368,6 @@ export class Database {
     last.writeUIntLE(this.#time, 0, 6);
     last.writeUInt32LE(this.#count, 6);
     batch.setMeta(LAST_CHANGE, last);
-    if (this.store.getMeta(INSTANCE) === undefined) batch.setMeta(INSTANCE, this.instance);
   }
 
   /** For `DatabaseChange`: brings an entry into the indexes, `id` being in the store. */

@@ -28,6 +28,7 @@ import { compileFilter, type FilterOptions } from './search/filter.ts';
 import { type EntrySink, SearchRun } from './search/search-run.ts';
 import { IN_PROCESS, Session, SYSTEM } from './session.ts';
 import type { RecordStore, StoreStats } from './store/contract.ts';
+import { SyncProvider } from './sync/provider.ts';
 import { type Change, Committer, type CommitOutcome } from './update/commit.ts';
 import type { Update } from './update/update.ts';
 
@@ -51,6 +52,11 @@ export interface DirectoryOptions {
    */
   readonly addressHasher?: (assertion: Buffer) => Buffer | undefined;
   readonly virtualAttributes?: readonly VirtualAttribute[];
+  /**
+   * How many changes to remember for consumers of content synchronisation (RFC 4533), 40 bytes each: whose cookie is older gets the
+   * present phase. 0 unless told.
+   */
+  readonly changeLog?: number;
 }
 
 export const DEFAULT_INDEXES: readonly string[] = [
@@ -96,6 +102,7 @@ export class Directory {
   readonly random: Random;
   readonly log: Log;
   readonly committer: Committer;
+  readonly sync: SyncProvider;
   /** The process's own session: may do everything. */
   readonly system = new Session(IN_PROCESS, SYSTEM);
   readonly #sessions = new Set<Session>();
@@ -131,6 +138,7 @@ export class Directory {
     };
     const { database, access, computed, filterOptions } = this;
     this.committer = new Committer({ database, access, computed, filterOptions, random, log, hooks });
+    this.sync = new SyncProvider(this, options.changeLog ?? 0);
   }
 
   // --- reading ---
@@ -282,6 +290,7 @@ export class Directory {
   async close(): Promise<void> {
     this.terminate(() => true);
     for (const closer of this.#closers.splice(0)) closer();
+    this.sync.close();
     await this.database.store.flush();
   }
 }

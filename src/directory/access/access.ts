@@ -103,6 +103,9 @@ interface CompiledRule {
 }
 
 const MOST_CACHED = 10_000;
+/** A record number that no entry has. */
+const NO_ENTRY = 0xffff_ffff;
+const NOTHING = new AccessView(new Uint8Array(0), new Uint8Array(0), 0, 0, 0);
 
 export class AccessControl {
   readonly #database: Database;
@@ -148,6 +151,17 @@ export class AccessControl {
     const common = cache.get(parent);
     if (common !== undefined) return common;
     return this.#look(session, id, parent);
+  }
+
+  /** What a session might do with an entry that is no longer (or not yet) below `parent`. */
+  viewBelow(session: Session, parent: number): AccessView {
+    if (session.identity.role === SYSTEM_ROLE) return this.#everything;
+    if (parent === 0) return NOTHING;
+    if (session.accessVersion !== this.#database.structure) {
+      session.accessCache.clear();
+      session.accessVersion = this.#database.structure;
+    }
+    return session.accessCache.get(parent) ?? this.#look(session, NO_ENTRY, parent);
   }
 
   #look(session: Session, id: number, parent: number): AccessView {

@@ -40,9 +40,9 @@ export function csnText(change: ChangeNumber, server: string): string {
   return `${formatGeneralizedTime(change.time).slice(0, 14)}.${micro}Z#${change.count.toString(16).padStart(6, '0')}#${server}#000000`;
 }
 
-/** The "server" of our CSNs: part of the directory's instance number, so that cookies of another directory don't fit. */
-export function serverDigits(instance: Buffer): string {
-  return ((instance.readUInt16BE(0) & 0x0fff) | 1).toString(16).padStart(3, '0');
+/** The "server" in our CSNs, made of the digits of a run: cookies of another run don't fit. */
+export function serverOf(run: string): string {
+  return ((Number.parseInt(run.slice(0, 4), 16) & 0x0fff) | 1).toString(16).padStart(3, '0');
 }
 
 /** The most specific structural class among an entry's classes (RFC 4512 §2.4.2); undefined when there is none. */
@@ -75,7 +75,7 @@ const OPERATIONAL: Readonly<Record<string, Compute>> = {
   creatorsName: (_id, view, database) => database.dictionary.name(view.creator()),
   createTimestamp: (_id, view) => formatGeneralizedTime(view.created()),
   entryCSN: (_id, view, database) =>
-    csnText({ time: view.changed(), count: view.changeCount() }, serverDigits(database.instance)),
+    csnText({ time: view.changed(), count: view.changeCount() }, serverOf(database.run)),
   modifiersName: (_id, view, database) => database.dictionary.name(view.modifier()),
   modifyTimestamp: (_id, view) => formatGeneralizedTime(view.changed()),
   entryDN: (id, _view, database) => database.dnText(id),

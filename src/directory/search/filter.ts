@@ -26,7 +26,7 @@ export interface MatchContext {
   readonly session: Session;
   readonly view: EntryView;
   id: number;
-  access: AccessView;
+  access: Pick<AccessView, 'maySearch'>;
 }
 
 /** Which entries an index offers: at most `count`, listed by `collect` (false when it can't after all). */

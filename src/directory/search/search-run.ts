@@ -115,12 +115,13 @@ export class SearchRun {
       if (!inScope(database, id, task) || !database.read(id, view)) continue;
       if (task.lookThrough !== 0 && ++this.#looked > task.lookThrough) return 'lookThrough';
       context.id = id;
-      context.access = access.view(session, id);
-      if (!context.access.visible || task.filter.match(context) !== TRUE) continue;
+      const rights = access.view(session, id);
+      context.access = rights;
+      if (!rights.visible || task.filter.match(context) !== TRUE) continue;
       if (task.sizeLimit !== 0 && this.delivered >= task.sizeLimit) return 'sizeLimit';
       this.delivered++;
       this.#last = id;
-      const goOn = this.#sink(id, view, context.access);
+      const goOn = this.#sink(id, view, rights);
       if (task.pageSize !== undefined && this.delivered >= task.pageSize)
         return this.#atEnd(candidates) ? 'done' : 'page';
       if (!goOn) return 'blocked';

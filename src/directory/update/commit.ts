@@ -6,7 +6,7 @@ import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { Control, LdapResult } from '../../ldap/message.ts';
 import type { AccessControl } from '../access/access.ts';
-import type { Database, DatabaseChange } from '../database.ts';
+import type { ChangeNumber, Database, DatabaseChange } from '../database.ts';
 import type { ComputedAttribute } from '../entry/computed.ts';
 import { Entry } from '../entry/entry.ts';
 import { EntryView } from '../entry/layout.ts';
@@ -25,6 +25,8 @@ export interface Change {
   readonly uuid: Buffer;
   readonly before: Entry | undefined;
   readonly after: Entry | undefined;
+  /** The last change number of the group: the same for all its changes. */
+  readonly number: ChangeNumber;
 }
 
 export type CommitOutcome =
@@ -199,6 +201,7 @@ export class Committer {
 /** What a group did, entry by entry, as copies: later groups may change the entries before this one is durable. */
 function describeChanges(database: Database, change: DatabaseChange): Change[] {
   const changes: Change[] = [];
+  const number = database.lastChange;
   for (const { id, before: octets, dnBefore } of change.entries.values()) {
     const before =
       octets === undefined
@@ -219,7 +222,7 @@ function describeChanges(database: Database, change: DatabaseChange): Change[] {
           : before.dn === after.dn
             ? 'modify'
             : 'rename';
-    changes.push({ kind, id, uuid, before, after });
+    changes.push({ kind, id, uuid, before, after, number });
   }
   return changes;
 }

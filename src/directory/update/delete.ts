@@ -8,5 +8,7 @@ export function deleteEntry(
 ): void {
   if (!access.view(session, id).mayEntry('delete', inTransaction)) refuse('insufficientAccessRights');
   if (database.tree.childCount(id) > 0) refuse('notAllowedOnNonLeaf', 'the entry has children');
+  // A deletion has its place in the order of changes too (RFC 4533).
+  database.nextChange();
   change.delete(id);
 }

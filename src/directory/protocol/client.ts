@@ -1,0 +1,407 @@
+/**
+ * One client: requests from a connection to the directory and answers back. It owns message ids, outstanding operations, binds and
+ * the open transaction; what an operation does is elsewhere. Nothing here outlives the connection.
+ */
+import { yieldToLoop } from '../../base/clock.ts';
+import { EXTENDED } from '../../ldap/control.ts';
+import { decodeMessage, peekMessage } from '../../ldap/decode.ts';
+import type { Frame } from '../../ldap/framer.ts';
+import type {
+  BindRequest,
+  CompareRequest,
+  Control,
+  ExtendedRequest,
+  LdapResult,
+  Message,
+  Request,
+} from '../../ldap/message.ts';
+import { isRequest, OPERATION_TAG, operationOfTag } from '../../ldap/operation-tag.ts';
+import { RESULT_CODE } from '../../ldap/result-code.ts';
+import type { ConnectionHandler, ServerConnection } from '../../ldap/server-connection.ts';
+import type { Directory } from '../directory.ts';
+import type { AuthenticateResult, ExtendedReply } from '../hooks.ts';
+import { refuse, resultOf, SUCCESS } from '../refusal.ts';
+import { type ConnectionFacts, Session } from '../session.ts';
+import type { Update, UpdateRequest } from '../update/update.ts';
+import { responseTo, resultOfError, writeResponse, writeSuccess } from './answer.ts';
+import { compareEntry } from './compare.ts';
+import { runExtended } from './extended.ts';
+import type { ClientLimits } from './limits.ts';
+import { readControls, type RequestControls } from './request-controls.ts';
+import { startSearch } from './search-operation.ts';
+import type { DirectoryServer } from '../server.ts';
+import { startSync } from '../sync/sync-operation.ts';
+import type { Transaction } from './transaction.ts';
+
+/** A request that is being worked on. */
+export interface Operation {
+  readonly messageId: number;
+  readonly op: Request['op'];
+  /** Ends it without an answer; false when it can't be ended any more. */
+  cancel(): boolean;
+  onDrain?(): void;
+  /** Stays open until it is abandoned: does not count as outstanding. */
+  readonly persistent?: boolean;
+}
+
+const RESPONSE_TAG: Readonly<Record<UpdateRequest['op'], number>> = {
+  addRequest: OPERATION_TAG.addResponse,
+  modifyRequest: OPERATION_TAG.modifyResponse,
+  deleteRequest: OPERATION_TAG.deleteResponse,
+  modifyDnRequest: OPERATION_TAG.modifyDnResponse,
+};
+
+export class Client implements ConnectionHandler {
+  readonly server: DirectoryServer;
+  readonly directory: Directory;
+  readonly connection: ServerConnection;
+  readonly session: Session;
+  limits: ClientLimits;
+  transaction: Transaction | undefined;
+  readonly #operations = new Map<number, Operation>();
+  #paused = false;
+  /** A bind (or StartTLS) is being worked on: nothing else may be (RFC 4511 §4.2.1). */
+  #binding = false;
+
+  constructor(server: DirectoryServer, connection: ServerConnection) {
+    this.server = server;
+    this.directory = server.directory;
+    this.connection = connection;
+    const facts = factsOf(connection);
+    this.session = new Session(facts, server.initialIdentity(facts));
+    this.limits = server.limitsOf(this.session);
+    connection.maxMessageBytes = this.limits.messageBytes;
+    this.session.onTerminate = () =>
+      connection.noticeOfDisconnection(RESULT_CODE.unavailable, 'session ended by the server');
+    this.directory.addSession(this.session);
+  }
+
+  // --- from the connection ---
+
+  onFrame(frame: Frame): void {
+    if (this.server.fastSearch.try(this, frame)) return;
+    // Buffers of a decoded message are views: what is kept beyond this call needs octets of its own.
+    const bytes = Buffer.from(frame.buffer.subarray(frame.start, frame.end));
+    const own = { buffer: bytes, start: 0, end: bytes.length };
+    const { messageId, tag } = peekMessage(own);
+    const op = operationOfTag(tag);
+    let message: Message;
+    try {
+      message = decodeMessage(own);
+    } catch (error) {
+      if (op?.endsWith('Request') !== true) throw error;
+      return this.failed(op as Request['op'], messageId, error);
+    }
+    const { operation } = message;
+    // A response is no request: RFC 4511 §4.4.1 calls for the notice of disconnection.
+    if (!isRequest(operation))
+      return this.connection.noticeOfDisconnection(RESULT_CODE.protocolError, 'not a request');
+    if (messageId === 0 && operation.op !== 'unbindRequest')
+      return this.connection.noticeOfDisconnection(RESULT_CODE.protocolError, 'message id 0');
+    try {
+      this.#dispatch(messageId, operation, message.controls, bytes.length);
+    } catch (error) {
+      this.failed(operation.op, messageId, error);
+    }
+  }
+
+  onDrain(): void {
+    for (const operation of [...this.#operations.values()]) operation.onDrain?.();
+  }
+
+  onClose(): void {
+    for (const operation of [...this.#operations.values()]) operation.cancel();
+    this.#operations.clear();
+    this.transaction = undefined;
+    this.session.end();
+  }
+
+  // --- for operations ---
+
+  get canStartTls(): boolean {
+    return this.server.startTls && this.connection.localKind === 'ldap' && !this.connection.secure;
+  }
+
+  operation(messageId: number): Operation | undefined {
+    return this.#operations.get(messageId);
+  }
+
+  started(operation: Operation): void {
+    if (this.#operations.has(operation.messageId)) refuse('protocolError', 'message id is in use');
+    this.#operations.set(operation.messageId, operation);
+    if (!this.#paused && this.#operations.size >= this.limits.outstanding + this.limits.persistent) {
+      this.#paused = true;
+      this.connection.pause();
+    }
+  }
+
+  /** An update: it can be abandoned (no answer then) but not undone. */
+  startedWrite(op: Request['op'], messageId: number): Operation {
+    const operation: Operation = { messageId, op, cancel: () => false };
+    this.started(operation);
+    return operation;
+  }
+
+  /** Forgets an operation; false when it was abandoned or the connection is gone. */
+  finished(operation: Operation): boolean {
+    if (this.#operations.get(operation.messageId) !== operation) return false;
+    this.#operations.delete(operation.messageId);
+    if (this.#paused && this.#operations.size <= (this.limits.outstanding + this.limits.persistent) / 2) {
+      this.#paused = false;
+      this.connection.resume();
+    }
+    return true;
+  }
+
+  /** How many operations stay open until abandoned. */
+  get persistentOperations(): number {
+    let count = 0;
+    for (const operation of this.#operations.values()) if (operation.persistent === true) count++;
+    return count;
+  }
+
+  /** Runs `work` after others had their turn. */
+  later(work: () => void): void {
+    void yieldToLoop().then(() => {
+      if (this.connection.open) work();
+    });
+  }
+
+  answer(op: Request['op'], messageId: number, result: LdapResult, controls?: readonly Control[]): void {
+    const response = responseTo(op, result);
+    if (response !== undefined && this.connection.open)
+      writeResponse(this.connection.writer(), messageId, response, controls);
+  }
+
+  reply(messageId: number, { result, oid, value, controls }: ExtendedReply): void {
+    if (!this.connection.open) return;
+    const response = {
+      op: 'extendedResponse',
+      result,
+      ...(oid !== undefined && { oid }),
+      ...(value !== undefined && { value }),
+    } as const;
+    writeResponse(this.connection.writer(), messageId, response, controls);
+  }
+
+  failed(op: Request['op'], messageId: number, error: unknown): void {
+    const result = resultOfError(error);
+    if (result === undefined) this.directory.log.error('an operation failed', { op, error });
+    this.answer(op, messageId, result ?? resultOf('other', 'internal error'));
+  }
+
+  // --- requests ---
+
+  #dispatch(messageId: number, request: Request, controls: readonly Control[], bytes: number): void {
+    if (request.op === 'unbindRequest') return this.connection.close();
+    if (request.op === 'abandonRequest') return this.#abandon(request.messageId);
+    if (!this.server.allows(request, this.session))
+      refuse('unwillingToPerform', 'this operation is not served here');
+    const read =
+      request.op === 'bindRequest' || request.op === 'extendedRequest'
+        ? NO_CONTROLS
+        : readControls(request.op, controls, this.directory.hooks.controls);
+    switch (request.op) {
+      case 'bindRequest':
+        return this.#bind(messageId, request, controls);
+      case 'searchRequest':
+        if (read.sync !== undefined) return startSync(this, messageId, request, read.sync);
+        return startSearch(this, messageId, request, read);
+      case 'compareRequest':
+        return this.#compare(messageId, request, read);
+      case 'extendedRequest':
+        return this.#extended(messageId, request, controls);
+      default:
+        return this.#update(messageId, request, read, bytes);
+    }
+  }
+
+  /** RFC 4511 §4.11; what is already decided goes on, but is not answered. */
+  #abandon(messageId: number): void {
+    const operation = this.#operations.get(messageId);
+    if (operation === undefined) return;
+    operation.cancel();
+    this.finished(operation);
+  }
+
+  #update(messageId: number, request: UpdateRequest, controls: RequestControls, bytes: number): void {
+    const { assertion, preRead, postRead, idempotent } = controls;
+    const update: Update = {
+      request,
+      messageId,
+      ...(idempotent === true && { idempotent }),
+      ...(assertion !== undefined && { assertion }),
+      ...(preRead !== undefined && { preRead }),
+      ...(postRead !== undefined && { postRead }),
+    };
+    if (controls.transaction !== undefined)
+      return this.#gather(messageId, update, controls.transaction, bytes);
+    const operation = this.startedWrite(request.op, messageId);
+    this.directory.committer.submit({
+      session: this.session,
+      updates: [update],
+      inTransaction: false,
+      ask: true,
+      done: (outcome) => {
+        if (!this.finished(operation) || !this.connection.open) return;
+        if (!outcome.ok) return this.answer(request.op, messageId, outcome.result);
+        const answers = outcome.updates.flatMap((done) => done.controls);
+        if (answers.length > 0) return this.answer(request.op, messageId, SUCCESS, answers);
+        writeSuccess(this.connection.writer(), messageId, RESPONSE_TAG[request.op]);
+      },
+    });
+  }
+
+  /** RFC 5805 §3.2: accepted means only that it will be tried at the end. */
+  #gather(messageId: number, update: Update, identifier: Buffer, bytes: number): void {
+    const { transaction } = this;
+    if (transaction === undefined || !transaction.identifier.equals(identifier))
+      refuse('operationsError', 'no such transaction');
+    if (transaction.take(update, bytes))
+      return writeSuccess(this.connection.writer(), messageId, RESPONSE_TAG[update.request.op]);
+    this.transaction = undefined;
+    this.answer(update.request.op, messageId, resultOf('adminLimitExceeded', 'the transaction is too large'));
+    this.#noticeOfAbort(transaction, 'adminLimitExceeded');
+  }
+
+  #noticeOfAbort(transaction: Transaction, code: 'adminLimitExceeded' | 'operationsError'): void {
+    this.reply(0, {
+      result: resultOf(code),
+      oid: EXTENDED.abortedTransactionNotice,
+      value: transaction.identifier,
+    });
+  }
+
+  #compare(messageId: number, request: CompareRequest, controls: RequestControls): void {
+    const gate = this.directory.hooks.searchGate?.(this.session, request.dn);
+    this.answer(
+      'compareRequest',
+      messageId,
+      gate ?? resultOf(compareEntry(this, request, controls.assertion) ? 'compareTrue' : 'compareFalse'),
+    );
+  }
+
+  #extended(messageId: number, request: ExtendedRequest, controls: readonly Control[]): void {
+    if (request.oid === EXTENDED.startTls) return this.#startTls(messageId);
+    const reply = runExtended(this, messageId, request, controls);
+    if (reply === undefined) return;
+    if (!(reply instanceof Promise)) return this.reply(messageId, reply);
+    const operation = this.startedWrite('extendedRequest', messageId);
+    reply.then(
+      (late) => {
+        if (this.finished(operation)) this.reply(messageId, late);
+      },
+      (error: unknown) => {
+        if (this.finished(operation)) this.failed('extendedRequest', messageId, error);
+      },
+    );
+  }
+
+  /** RFC 4511 §4.14.1: not while other operations are under way. */
+  #startTls(messageId: number): void {
+    if (!this.canStartTls)
+      refuse(this.connection.secure ? 'operationsError' : 'protocolError', 'StartTLS is not available here');
+    if (this.#operations.size > 0 || this.transaction !== undefined)
+      refuse('operationsError', 'other operations are under way');
+    this.reply(messageId, { result: SUCCESS, oid: EXTENDED.startTls });
+    this.connection.startTls();
+  }
+
+  // --- binds ---
+
+  #bind(messageId: number, request: BindRequest, controls: readonly Control[]): void {
+    if (this.#binding) refuse('busy', 'a bind is under way');
+    this.#beforeBind();
+    const own = this.directory.hooks.controls;
+    const critical = controls.find((control) => control.critical && own?.includes(control.oid) !== true);
+    if (critical !== undefined)
+      refuse('unavailableCriticalExtension', `control ${critical.oid} is not supported here`);
+    if (request.version !== 3) refuse('protocolError', 'only LDAP version 3 is spoken here');
+    const { authentication, name } = request;
+    if (
+      authentication.kind === 'sasl' &&
+      !this.server.saslMechanisms.includes(authentication.mechanism.toUpperCase())
+    ) {
+      refuse('authMethodNotSupported', 'this SASL mechanism is not supported');
+    }
+    if (authentication.kind === 'simple' && authentication.password.length === 0) {
+      // RFC 4513 §5.1.2: a name without password is a client's mistake, not a proof.
+      if (name !== '')
+        refuse('unwillingToPerform', 'unauthenticated bind (name without password) is not allowed');
+      return this.answer('bindRequest', messageId, SUCCESS);
+    }
+    this.#authenticate(messageId, request, controls);
+  }
+
+  /** RFC 4511 §4.2.1 and RFC 4513 §4: a bind begins with nobody, and with nothing under way. */
+  #beforeBind(): void {
+    this.session.identity = this.session.initial;
+    this.limits = this.server.limitsOf(this.session);
+    for (const operation of [...this.#operations.values()]) if (operation.cancel()) this.finished(operation);
+    if (this.transaction !== undefined) this.#noticeOfAbort(this.transaction, 'operationsError');
+    this.transaction = undefined;
+  }
+
+  #authenticate(messageId: number, request: BindRequest, controls: readonly Control[]): void {
+    const { hooks, clock, log } = this.directory;
+    const { throttle } = this.server;
+    const { remoteAddress } = this.connection;
+    this.#binding = true;
+    this.connection.pause();
+    const finish = (outcome: AuthenticateResult): void => {
+      this.#binding = false;
+      if ('identity' in outcome) {
+        throttle.succeeded(remoteAddress);
+        this.session.identity = outcome.identity;
+        this.limits = this.server.limitsOf(this.session);
+        this.connection.maxMessageBytes = this.limits.messageBytes;
+      }
+      this.answer(
+        'bindRequest',
+        messageId,
+        'identity' in outcome ? SUCCESS : outcome.result,
+        outcome.controls,
+      );
+      if (this.connection.open) this.connection.resume();
+    };
+    const judge = async (): Promise<void> => {
+      const before = throttle.waiting(remoteAddress, clock.monotonic());
+      if (before > 0) await clock.sleep('directory.bind-throttle', before);
+      if (!this.connection.open) return;
+      let outcome: AuthenticateResult;
+      try {
+        outcome =
+          (await hooks.authenticate?.({
+            name: request.name,
+            authentication: request.authentication,
+            controls,
+            session: this.session,
+          })) ?? NO_ACCOUNTS;
+      } catch (error) {
+        const result = resultOfError(error);
+        if (result === undefined) log.error('judging a bind failed', { error });
+        outcome = { result: result ?? resultOf('other', 'internal error') };
+      }
+      if ('result' in outcome && outcome.result.code === RESULT_CODE.invalidCredentials) {
+        const delay = throttle.failed(remoteAddress, clock.monotonic());
+        if (delay > 0) await clock.sleep('directory.bind-throttle', delay);
+      }
+      finish(outcome);
+    };
+    void judge();
+  }
+}
+
+const NO_CONTROLS: RequestControls = {};
+const NO_ACCOUNTS: AuthenticateResult = { result: resultOf('invalidCredentials') };
+
+function factsOf(connection: ServerConnection): ConnectionFacts {
+  const kind =
+    connection.localKind === 'ldaps' ? 'tls' : connection.localKind === 'ldapi' ? 'unix' : 'loopback';
+  const certificate = connection.peerCertificate;
+  return {
+    kind,
+    remoteAddress: connection.remoteAddress,
+    ...(certificate !== undefined && { peerCertificate: certificate }),
+  };
+}

@@ -1,0 +1,60 @@
+/** What one client may ask of the directory. Numbers only. */
+
+export interface ClientLimits {
+  /** Requests being worked on; above it nothing more is read until some are answered. */
+  readonly outstanding: number;
+  /** Searches that stay open (RFC 4533 refreshAndPersist). */
+  readonly persistent: number;
+  /** Most entries of one search, unless the client asks for fewer; 0 = no limit. */
+  readonly sizeLimit: number;
+  /** Milliseconds one search may take; 0 = no limit. */
+  readonly timeLimitMs: number;
+  /** Entries one search may look at; 0 = no limit. */
+  readonly lookThrough: number;
+  /** Largest page of a paged search. */
+  readonly pageSize: number;
+  /** Updates and request octets of one transaction. */
+  readonly transactionUpdates: number;
+  readonly transactionBytes: number;
+  /** Longest message. */
+  readonly messageBytes: number;
+}
+
+/** For clients nobody knows: enough to read the root DSE and to bind. */
+export const STRANGER_LIMITS: ClientLimits = {
+  outstanding: 8,
+  persistent: 0,
+  sizeLimit: 10,
+  timeLimitMs: 5_000,
+  lookThrough: 1_000,
+  pageSize: 10,
+  transactionUpdates: 0,
+  transactionBytes: 0,
+  messageBytes: 65_536,
+};
+
+/** For local mail servers. */
+export const READER_LIMITS: ClientLimits = {
+  outstanding: 128,
+  persistent: 0,
+  sizeLimit: 500,
+  timeLimitMs: 10_000,
+  lookThrough: 10_000,
+  pageSize: 500,
+  transactionUpdates: 0,
+  transactionBytes: 0,
+  messageBytes: 65_536,
+};
+
+/** For hubs and administrators. */
+export const TRUSTED_LIMITS: ClientLimits = {
+  outstanding: 1024,
+  persistent: 16,
+  sizeLimit: 0,
+  timeLimitMs: 0,
+  lookThrough: 0,
+  pageSize: 10_000,
+  transactionUpdates: 20_000,
+  transactionBytes: 32 << 20,
+  messageBytes: 8 << 20,
+};

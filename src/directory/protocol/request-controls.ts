@@ -1,0 +1,102 @@
+/** The controls of a request, decoded and judged: which we know, which make no sense here, which make us refuse (RFC 4511 §4.1.11). */
+import { CONTROL, oidName } from '../../ldap/control.ts';
+import {
+  decodeAssertion,
+  decodePagedResults,
+  decodeReadRequest,
+  type PagedResults,
+} from '../../ldap/control-values.ts';
+import type { Control, Filter, Request } from '../../ldap/message.ts';
+import { decodeSyncRequest, type SyncRequest } from '../../ldap/sync-values.ts';
+import { requireNoValue } from '../../ldap/value.ts';
+import { refuse } from '../refusal.ts';
+
+export interface RequestControls {
+  readonly assertion?: Filter;
+  readonly preRead?: readonly string[];
+  readonly postRead?: readonly string[];
+  readonly paged?: PagedResults;
+  readonly sync?: SyncRequest;
+  /** RFC 5805: identifier of the transaction that the update belongs to. */
+  readonly transaction?: Buffer;
+  readonly idempotent?: boolean;
+}
+
+const UPDATES: readonly Request['op'][] = ['addRequest', 'modifyRequest', 'deleteRequest', 'modifyDnRequest'];
+
+/** Where each control may stand. Anything else is unknown: refused when critical, else passed over. */
+const PLACES: ReadonlyMap<string, readonly Request['op'][]> = new Map<string, readonly Request['op'][]>([
+  [CONTROL.assertion, [...UPDATES, 'searchRequest', 'compareRequest']],
+  [CONTROL.preRead, ['modifyRequest', 'deleteRequest', 'modifyDnRequest']],
+  [CONTROL.postRead, ['addRequest', 'modifyRequest', 'modifyDnRequest']],
+  [CONTROL.pagedResults, ['searchRequest']],
+  [CONTROL.syncRequest, ['searchRequest']],
+  [CONTROL.transactionSpecification, UPDATES],
+  [CONTROL.idempotent, ['addRequest', 'deleteRequest']],
+  // There are no referral objects here, so the request is always fulfilled (RFC 3296 §3).
+  [CONTROL.manageDsaIT, [...UPDATES, 'searchRequest', 'compareRequest']],
+]);
+
+/** OIDs for the root DSE. */
+export const SUPPORTED_CONTROLS: readonly string[] = [...PLACES.keys()];
+
+const NONE: RequestControls = {};
+
+/** `own`: controls that the owner's hooks understand. Refuses with unavailableCriticalExtension; `DecodeError` for a malformed value. */
+export function readControls(
+  op: Request['op'],
+  controls: readonly Control[],
+  own: readonly string[] | undefined,
+): RequestControls {
+  if (controls.length === 0) return NONE;
+  const read: { -readonly [K in keyof RequestControls]: RequestControls[K] } = {};
+  const seen = new Set<string>();
+  for (const { oid, critical, value } of controls) {
+    if (PLACES.get(oid)?.includes(op) !== true) {
+      // RFC 4511 §4.1.11: criticality means nothing to operations without a response.
+      if (critical && own?.includes(oid) !== true && op !== 'abandonRequest' && op !== 'unbindRequest')
+        refuse('unavailableCriticalExtension', `control ${oidName(oid)} is not supported here`);
+      continue;
+    }
+    if (seen.has(oid)) refuse('protocolError', `control ${oidName(oid)} occurs twice`);
+    seen.add(oid);
+    readOne(oid, value, read);
+  }
+  return read;
+}
+
+function readOne(
+  oid: string,
+  value: Buffer | undefined,
+  read: { -readonly [K in keyof RequestControls]: RequestControls[K] },
+): void {
+  switch (oid) {
+    case CONTROL.assertion:
+      read.assertion = decodeAssertion(value);
+      return;
+    case CONTROL.preRead:
+      read.preRead = decodeReadRequest(value);
+      return;
+    case CONTROL.postRead:
+      read.postRead = decodeReadRequest(value);
+      return;
+    case CONTROL.pagedResults:
+      read.paged = decodePagedResults(value);
+      return;
+    case CONTROL.syncRequest:
+      read.sync = decodeSyncRequest(value);
+      return;
+    case CONTROL.transactionSpecification:
+      // RFC 5805 §2.2: the value is the identifier, which may be empty.
+      read.transaction = value ?? EMPTY;
+      return;
+    case CONTROL.idempotent:
+      requireNoValue(value);
+      read.idempotent = true;
+      return;
+    default:
+      requireNoValue(value);
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
