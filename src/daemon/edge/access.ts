@@ -1,0 +1,84 @@
+/** Who may do what in the edge directory. The default denies; `docs/architecture.md` explains the roles. */
+import type { AccessPolicy } from '../../directory/directory.ts';
+
+export const ROLE = {
+  /** The mail server of this host: loopback or unix socket, without a bind. */
+  localReader: 'localReader',
+  /** The bootstrap account: topology and credentials, nothing else. */
+  bootstrap: 'bootstrap',
+  /** A hub by its ESRA and its pinned key. */
+  hub: 'hub',
+  /** A hub whose account is not effective yet: may only ask who it is. */
+  waiting: 'waiting',
+} as const;
+
+export const EDGE_ACCESS: AccessPolicy = {
+  // Records are sealed, but nobody has any business reading them either.
+  secrets: ['posternCredential', 'posternSealedKey'],
+  rules: [
+    {
+      roles: [ROLE.localReader],
+      subtree: 'cn=Recipients',
+      attributes: ['objectClass', 'cn', 'posternResult', 'posternRecipientKind'],
+      rights: ['search', 'compare', 'read'],
+    },
+    {
+      roles: [ROLE.localReader],
+      subtree: 'cn=Recipients',
+      attributes: ['posternAddress'],
+      rights: ['search', 'compare'],
+    },
+    {
+      roles: [ROLE.localReader],
+      subtree: 'cn=AcceptedDomains,cn=Configuration',
+      attributes: ['objectClass', 'cn', 'posternDomainKind'],
+      rights: ['search', 'compare', 'read'],
+    },
+    { roles: [ROLE.bootstrap], subtree: 'cn=Hubs,cn=Configuration', rights: ['search', 'compare', 'read'] },
+    {
+      roles: [ROLE.bootstrap],
+      subtree: 'cn=Hubs,cn=Configuration',
+      scope: 'children',
+      rights: ['write', 'add', 'delete'],
+      inTransaction: true,
+    },
+    { roles: [ROLE.bootstrap], subtree: 'cn=Edges,cn=Configuration', rights: ['search', 'compare', 'read'] },
+    {
+      roles: [ROLE.bootstrap],
+      subtree: 'cn=Edges,cn=Configuration',
+      scope: 'children',
+      rights: ['write', 'add', 'delete'],
+      inTransaction: true,
+    },
+    { roles: [ROLE.hub], subtree: '', rights: ['search', 'compare', 'read'] },
+    {
+      roles: [ROLE.hub],
+      subtree: 'cn=Hubs,cn=Configuration',
+      scope: 'children',
+      rights: ['write', 'add', 'delete'],
+      inTransaction: true,
+    },
+    {
+      roles: [ROLE.hub],
+      subtree: 'cn=Edges,cn=Configuration',
+      scope: 'children',
+      rights: ['write', 'add', 'delete'],
+      inTransaction: true,
+    },
+    {
+      roles: [ROLE.hub],
+      subtree: 'cn=AcceptedDomains,cn=Configuration',
+      scope: 'children',
+      rights: ['write', 'add', 'delete'],
+      inTransaction: true,
+    },
+    {
+      roles: [ROLE.hub],
+      subtree: 'cn=Recipients',
+      scope: 'children',
+      rights: ['write', 'add', 'delete'],
+      inTransaction: true,
+    },
+    { roles: [ROLE.hub], subtree: 'cn=Sync', scope: 'children', rights: ['write'], inTransaction: true },
+  ],
+};

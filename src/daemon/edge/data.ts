@@ -1,0 +1,55 @@
+/** Throwing data away: when a subscription ends, and when its hashes have become worthless. */
+import type { Directory, Update } from '../../directory/directory.ts';
+
+const SLICE = 1000;
+
+/** Lookups answer "temporarily unable" until a hub has compared everything: the stored hashes were made with another key. */
+export async function forgetLoad(directory: Directory): Promise<void> {
+  await directory.apply([stateNone('recipients')]);
+}
+
+/** Takes hubs, edges, and (unless kept) recipients and domains out. */
+export async function clearData(directory: Directory, keepData: boolean): Promise<void> {
+  if (!keepData)
+    await directory.apply([stateNone('recipients'), stateNone('domains'), stateNone('topology')]);
+  const containers = [
+    'cn=Hubs,cn=Configuration',
+    'cn=Edges,cn=Configuration',
+    ...(keepData ? [] : ['cn=AcceptedDomains,cn=Configuration', 'cn=Recipients']),
+  ];
+  for (const container of containers) await deleteChildren(directory, container);
+}
+
+async function deleteChildren(directory: Directory, container: string): Promise<void> {
+  const { tree } = directory.database;
+  const parent = directory.resolve(container);
+  for (;;) {
+    const updates: Update[] = [];
+    for (let id = tree.firstChild(parent); id !== 0 && updates.length < SLICE; id = tree.nextSibling(id)) {
+      updates.push({ request: { op: 'deleteRequest', dn: directory.database.dnText(id) } });
+    }
+    if (updates.length === 0) return;
+    await directory.apply(updates);
+  }
+}
+
+function stateNone(kind: string): Update {
+  const clear = [
+    'posternCookie',
+    'posternContentDigest',
+    'posternEntryCount',
+    'posternLastConfirmed',
+    'posternSyncEpoch',
+    'posternMappingVersion',
+  ];
+  return {
+    request: {
+      op: 'modifyRequest',
+      dn: `cn=${kind},cn=Sync`,
+      changes: [
+        { kind: 'replace', attribute: { type: 'posternLoadState', values: [Buffer.from('none')] } },
+        ...clear.map((type) => ({ kind: 'replace' as const, attribute: { type, values: [] } })),
+      ],
+    },
+  };
+}

@@ -1,0 +1,109 @@
+/** The doors of the edge: LDAPS for hubs, plain LDAP and socketmap for the mail server of this host. */
+import type { Clock } from '../../base/clock.ts';
+import type { Lifecycle } from '../../base/lifecycle.ts';
+import type { Log } from '../../base/log.ts';
+import { VERSION } from '../../base/version.ts';
+import { type Identity, tlsCredentials } from '../../certificate/identity.ts';
+import type { EdgeConfig } from '../../config/edge-config.ts';
+import type { ListenAddress } from '../../config/field.ts';
+import type { Directory } from '../../directory/directory.ts';
+import { DirectoryServer, READER_LIMITS } from '../../directory/server.ts';
+import { EXTENDED } from '../../ldap/control.ts';
+import { POSTERN_EXTENDED } from '../../ldap/postern-oid.ts';
+import { LdapListener } from '../../ldap/server.ts';
+import { SocketmapServer } from '../../lookup/socketmap-server.ts';
+import type { SocketmapTable } from '../../lookup/socketmap-table.ts';
+import { ROLE } from './access.ts';
+
+/** What the perimeter-facing port answers: what hubs need, and no more. */
+const HUB_OPERATIONS = new Set<string>([
+  'bindRequest',
+  'unbindRequest',
+  'abandonRequest',
+  'searchRequest',
+  'addRequest',
+  'modifyRequest',
+  'deleteRequest',
+  'extendedRequest',
+  EXTENDED.whoAmI,
+  EXTENDED.startTransaction,
+  EXTENDED.endTransaction,
+  EXTENDED.cancel,
+  ...Object.values(POSTERN_EXTENDED),
+]);
+
+export interface ListenersOptions {
+  readonly config: EdgeConfig;
+  readonly directory: Directory;
+  readonly identity: Identity;
+  readonly tables: ReadonlyMap<string, SocketmapTable>;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Starts every listener; returns how many connections there are. */
+export async function startListeners(options: ListenersOptions, lifecycle: Lifecycle): Promise<() => number> {
+  const { config, directory, identity, clock, log } = options;
+  const listeners: LdapListener[] = [];
+  const start = async (listener: LdapListener, name: string): Promise<void> => {
+    await listener.start();
+    lifecycle.add(name, () => listener.stop());
+    listeners.push(listener);
+  };
+  const { key, cert } = tlsCredentials(identity);
+  const hubs = new DirectoryServer({
+    directory,
+    vendorVersion: VERSION,
+    allow: (operation) => HUB_OPERATIONS.has(operation),
+  });
+  await start(
+    new LdapListener({
+      address: ldapAddress(config.listen.ldaps),
+      tls: { identity: { key: key.toString('utf8'), certificate: cert } },
+      limits: {
+        connections: config.limits.connections,
+        connectionsPerSource: config.limits.connections_per_source,
+      },
+      clock,
+      log: log.child('ldaps'),
+      accept: hubs.accept,
+    }),
+    'ldaps',
+  );
+  const reader = { role: ROLE.localReader, dn: '', authorizationId: '' };
+  const local = new DirectoryServer({
+    directory,
+    vendorVersion: VERSION,
+    initialIdentity: () => reader,
+    limits: () => READER_LIMITS,
+  });
+  for (const address of config.listen.ldap) {
+    await start(
+      new LdapListener({
+        address: ldapAddress(address),
+        clock,
+        log: log.child('ldap'),
+        accept: local.accept,
+      }),
+      'ldap',
+    );
+  }
+  const socketmap = new SocketmapServer({
+    listen: config.listen.socketmap,
+    tables: options.tables,
+    clock,
+    log: log.child('socketmap'),
+  });
+  await socketmap.start();
+  lifecycle.add('socketmap', () => socketmap.stop());
+  return () =>
+    socketmap.connectionCount + listeners.reduce((sum, listener) => sum + listener.counts.connections, 0);
+}
+
+function ldapAddress(
+  address: ListenAddress,
+): { host: string; port: number } | { path: string; mode: number } {
+  return address.kind === 'tcp'
+    ? { host: address.host, port: address.port }
+    : { path: address.path, mode: address.mode };
+}

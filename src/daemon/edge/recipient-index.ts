@@ -1,0 +1,91 @@
+/** The edge directory seen as lookups need it: synchronous, with a cache that any change of the directory empties. */
+import { parseGeneralizedTime } from '../../asn1/time.ts';
+import type { Directory } from '../../directory/directory.ts';
+import type {
+  DomainPolicy,
+  LoadStatus,
+  RecipientIndex,
+  RecipientMatch,
+} from '../../lookup/recipient-index.ts';
+import { guidBytes } from '../../sync/recipient.ts';
+import { readDomain } from '../../sync/organisation/domain.ts';
+
+const DOMAINS = 'cn=AcceptedDomains,cn=Configuration';
+const MOST_CACHED_DOMAINS = 10_000;
+const NO_LOAD: LoadStatus = { loadState: 'none', generation: 0, lastConfirmedMs: undefined };
+
+/** Lookups' window, and the state of any kind of data. */
+export interface DirectoryIndex extends RecipientIndex {
+  status(kind: string): LoadStatus;
+}
+
+export function directoryIndex(directory: Directory): DirectoryIndex {
+  let seenTime = -1;
+  let seenCount = -1;
+  const domains = new Map<string, DomainPolicy | undefined>();
+  const statuses = new Map<string, LoadStatus>();
+  const fresh = (): void => {
+    const { time, count } = directory.database.lastChange;
+    if (time === seenTime && count === seenCount && domains.size < MOST_CACHED_DOMAINS) return;
+    seenTime = time;
+    seenCount = count;
+    domains.clear();
+    statuses.clear();
+  };
+  const status = (kind: string): LoadStatus => {
+    fresh();
+    const known = statuses.get(kind);
+    if (known !== undefined) return known;
+    const found = readStatus(directory, kind);
+    statuses.set(kind, found);
+    return found;
+  };
+  return {
+    domain(name) {
+      fresh();
+      if (domains.has(name)) return domains.get(name);
+      const policy = readPolicy(directory, name);
+      domains.set(name, policy);
+      return policy;
+    },
+    find: (hash) => findRecipient(directory, hash),
+    status,
+    domainStatus: () => status('domains'),
+    recipientStatus: () => status('recipients'),
+  };
+}
+
+function findRecipient(directory: Directory, hash: Buffer): RecipientMatch | undefined {
+  for (const id of directory.lookupEquality('posternAddress', hash)) {
+    const entry = directory.readEntry(id);
+    const guid = guidBytes(entry?.text('cn') ?? '');
+    if (entry === undefined || guid === undefined) continue;
+    const kind = entry.text('posternRecipientKind');
+    return {
+      guid,
+      pendingDelete: entry.values('posternPendingDelete').length > 0,
+      ...(kind === undefined ? {} : { kind }),
+    };
+  }
+  return undefined;
+}
+
+function readPolicy(directory: Directory, name: string): DomainPolicy | undefined {
+  const entry = directory.readEntry(`cn=${name},${DOMAINS}`);
+  const domain = entry === undefined ? undefined : readDomain(entry.attributes());
+  if (domain === undefined) return undefined;
+  const { kind, catchAll, recipientDelimiter, maxAgeMs } = domain;
+  return { kind, catchAll, recipientDelimiter, ...(maxAgeMs === undefined ? {} : { maxAgeMs }) };
+}
+
+function readStatus(directory: Directory, kind: string): LoadStatus {
+  const entry = directory.readEntry(`cn=${kind},cn=Sync`);
+  if (entry === undefined) return NO_LOAD;
+  const state = entry.text('posternLoadState');
+  const confirmed = entry.text('posternLastConfirmed');
+  return {
+    loadState: state === 'loading' || state === 'complete' ? state : 'none',
+    generation: Number(entry.text('posternSyncEpoch') ?? 0),
+    lastConfirmedMs: confirmed === undefined ? undefined : parseGeneralizedTime(confirmed),
+  };
+}
