@@ -144,13 +144,13 @@ export class ClientConnection {
   detach(): Socket {
     if (this.#framer.buffered > 0) throw this.#protocolError('clear text behind the answer to StartTLS');
     if (this.#pending.size > 0) throw this.#protocolError('requests were outstanding during StartTLS');
-    this.#output.flush();
+    this.#output.suspend();
     this.#socket.pause();
     this.#listen(this.#socket, 'off');
     return this.#socket;
   }
 
-  /** Goes on over TLS. */
+  /** Goes on over TLS, with what was requested in between. */
   reattach(socket: Socket): void {
     this.#socket = socket;
     this.#output.attach(socket);

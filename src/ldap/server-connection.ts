@@ -41,6 +41,8 @@ export class ServerConnection {
   readonly #framer: Framer;
   readonly #output: Output;
   #handler: ConnectionHandler | undefined;
+  /** Never below the socket's own mark: only above that one it tells when it has drained. */
+  readonly #highBytes: number;
   #held = 0;
   #reading = false;
   #closing = false;
@@ -57,6 +59,7 @@ export class ServerConnection {
     this.id = setup.id;
     this.localKind = setup.kind;
     this.remoteAddress = socket.remoteAddress ?? '';
+    this.#highBytes = Math.max(setup.limits.outputHighBytes, socket.writableHighWaterMark);
     this.idleTimeoutMs = setup.limits.idleTimeoutMs;
     this.#framer = new Framer({ maxMessageBytes: setup.limits.firstMessageBytes });
     this.#output = new Output(socket);
@@ -89,7 +92,7 @@ export class ServerConnection {
 
   /** True while `pendingBytes` is above the mark from which no more requests are read. */
   get congested(): boolean {
-    return this.#output.pending > this.#setup.limits.outputHighBytes;
+    return this.#output.pending > this.#highBytes;
   }
 
   /** Longest message accepted from now on. */
@@ -153,6 +156,8 @@ export class ServerConnection {
   /** Sends what was gathered and closes; what still comes is thrown away. */
   close(): void {
     if (this.#closing) return;
+    // Under a TLS handshake nothing can be said.
+    if ((this.#held & BY_TLS) !== 0) return this.destroy();
     this.#output.flush();
     this.#leave();
     this.#closingAt = this.#setup.now();
@@ -168,7 +173,7 @@ export class ServerConnection {
   }
 
   /**
-   * Begins TLS (RFC 4511 §4.14): call it in `onFrame` of the request, after sending its success. Throws `refused` where there can be
+   * Begins TLS (RFC 4511 §4.14): call it in `onFrame` of the request, after sending its success; what is sent later goes over TLS. Throws `refused` where there can be
    * none; answer with an error then. Bytes that came behind the request end the connection: clear text must not pass for protected.
    */
   startTls(): void {
@@ -176,6 +181,7 @@ export class ServerConnection {
     if (secure === undefined || this.secure || this.localKind === 'ldapi')
       throw new PosternError('refused', 'StartTLS is not available here');
     this.#hold(BY_TLS);
+    this.#output.suspend();
     if (!this.#reading) this.#upgrade();
   }
 
@@ -310,7 +316,6 @@ export class ServerConnection {
       this.destroy();
       return;
     }
-    this.#output.flush();
     this.#listen(raw, 'off');
     const onRawClose = (): void => this.#onClose();
     raw.once('close', onRawClose);

@@ -1,14 +1,17 @@
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Client as Ldapts } from 'ldapts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../base/clock.ts';
 import { silentLog } from '../base/log.ts';
 import { Secret } from '../base/secret.ts';
 import { makeCertificate, type TestCertificate } from '../../test/support/certificate.ts';
 import { runTool } from '../../test/support/slapd.ts';
-import { TinyHandler } from '../../test/support/tiny-directory.ts';
+import { RawConnection } from '../../test/support/raw-connection.ts';
+import { SUCCESS, TinyHandler } from '../../test/support/tiny-directory.ts';
 import { connectLdap } from './client.ts';
+import { EXTENDED } from './control.ts';
 import { LdapListener, type ListenerOptions } from './server.ts';
 
 let server: TestCertificate;
@@ -107,6 +110,57 @@ describe('our client and our listener', () => {
     expect(started.handlers[0]).toMatchObject({ secured: 1 });
   });
 
+  test('what is sent while TLS begins, on either side, goes over TLS', async () => {
+    const notifications: (string | undefined)[] = [];
+    await using started = await listen({
+      tls: { identity: server, startTls: true },
+      accept: (connection) =>
+        new TinyHandler(connection, {
+          intercept: (message) => {
+            if (message.operation.op !== 'extendedRequest' || message.operation.oid !== EXTENDED.startTls)
+              return false;
+            connection.sendMessage({ ...message, operation: { op: 'extendedResponse', result: SUCCESS } });
+            connection.startTls();
+            connection.sendMessage({
+              messageId: 0,
+              operation: { op: 'extendedResponse', result: SUCCESS, oid: '1.2.3' },
+              controls: [],
+            });
+            return true;
+          },
+        }),
+    });
+    await using ldap = await connectLdap({
+      target: `ldap://127.0.0.1:${started.listener.port}`,
+      clock: systemClock,
+      onNotification: ({ oid }) => notifications.push(oid),
+    });
+    let asked: Promise<string> | undefined;
+    const { trust } = pinned(server);
+    await ldap.startTls({
+      trust: {
+        kind: 'pinned',
+        verifyPeer: (der) => {
+          trust.verifyPeer(der);
+          asked = ldap.whoAmI();
+        },
+      },
+    });
+    expect(await asked).toBe('');
+    expect(notifications).toEqual(['1.2.3']);
+  });
+
+  test('stopping in the middle of a handshake', async () => {
+    await using started = await listen({ tls: { identity: server, startTls: true } });
+    const raw = await RawConnection.open({ host: '127.0.0.1', port: started.listener.port });
+    await raw.send(1, { op: 'extendedRequest', oid: EXTENDED.startTls });
+    await raw.until((messages) => messages.length === 1);
+    await started.listener.stop();
+    await raw.closed;
+    expect(raw.messages.length).toBe(1);
+    expect(started.handlers[0]?.closed).toBe(1);
+  });
+
   test('unix socket with its mode; a stale socket file is replaced', async () => {
     const path = join(folder, 'socket');
     for (let round = 0; round < 2; round++) {
@@ -117,6 +171,18 @@ describe('our client and our listener', () => {
       expect(started.handlers[0]?.connection.localKind).toBe('ldapi');
     }
   });
+});
+
+test('ldapts', async () => {
+  await using started = await listen({ tls: { identity: server, startTls: true } });
+  const ldapts = new Ldapts({ url: `ldap://127.0.0.1:${started.listener.port}` });
+  await ldapts.startTLS({ rejectUnauthorized: false });
+  await ldapts.bind('cn=me', 'x');
+  expect(await ldapts.compare('cn=a', 'cn', 'yes')).toBe(true);
+  const { searchEntries } = await ldapts.search('o=x');
+  expect(searchEntries).toEqual([{ dn: 'cn=0,o=x', cn: '0' }]);
+  await ldapts.unbind();
+  expect(started.handlers[0]).toMatchObject({ identity: 'cn=me', secured: 1 });
 });
 
 test('OpenLDAP tools', async () => {

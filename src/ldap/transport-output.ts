@@ -20,6 +20,7 @@ export class Output {
   #pieces: Buffer[] = [];
   #pieceBytes = 0;
   #scheduled = false;
+  #suspended = false;
   readonly #flushScheduled: () => void;
 
   constructor(socket: Writable) {
@@ -30,9 +31,17 @@ export class Output {
     };
   }
 
-  /** Goes on with another socket over the same connection (StartTLS). Nothing may be gathered at that moment. */
+  /** Holds back what is gathered from now on, while TLS begins: it must not leave in the clear. */
+  suspend(): void {
+    this.flush();
+    this.#suspended = true;
+  }
+
+  /** Goes on with another socket over the same connection. */
   attach(socket: Writable): void {
     this.#socket = socket;
+    this.#suspended = false;
+    this.flush();
   }
 
   /**
@@ -74,7 +83,7 @@ export class Output {
   flush(): void {
     if (shared.owner === this) this.#take();
     const pieces = this.#pieces;
-    if (pieces.length === 0) return;
+    if (pieces.length === 0 || this.#suspended) return;
     this.#pieces = [];
     this.#pieceBytes = 0;
     const socket = this.#socket;
