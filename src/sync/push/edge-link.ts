@@ -8,17 +8,17 @@ import { describeError, isPosternError, PosternError } from '../../base/error.ts
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { LdapClient } from '../../ldap/client.ts';
-import { fetchSummary } from './edge-query.ts';
 import {
   type EdgeSession,
   type EdgeSessionOptions,
   openEdgeSession,
   type PresentableCredential,
 } from './edge-session.ts';
+import { installTopology, pushConfiguration } from './configuration-push.ts';
 import { type HeldLease, takeLease } from './lease-keeper.ts';
 import type { MirrorView } from './mirror-view.ts';
 import { type PushProgress, RecipientPush } from './recipient-push.ts';
-import { type DesiredEntry, planSubtree, readSubtree } from './subtree-push.ts';
+import type { DesiredEntry } from './subtree-push.ts';
 import { TransactionWriter } from './transaction-writer.ts';
 
 /** What the link needs to know of its edge, asked anew at each attempt. */
@@ -216,7 +216,7 @@ export class EdgeLink {
       this.#update({ holdsLease: true, credential: session.credential.userName });
       log.info('holding the lease', { edge: name, epoch: lease.epoch });
       const writer = new TransactionWriter(client);
-      await pushConfiguration(client, writer, target);
+      await pushConfiguration(client, writer, target, { epoch: lease.epoch, now: clock.now() });
       await this.#pushUntilLost(client, writer, target, lease.epoch, signal);
     } finally {
       this.#client = undefined;
@@ -254,7 +254,9 @@ export class EdgeLink {
     let queue = Promise.resolve();
     this.#refresh = () => {
       queue = queue
-        .then(async () => pushConfiguration(client, writer, await this.#options.target()))
+        .then(async () =>
+          pushConfiguration(client, writer, await this.#options.target(), { epoch, now: clock.now() }),
+        )
         .catch((error: unknown) => {
           client.destroy(
             isPosternError(error)
@@ -284,37 +286,6 @@ export class EdgeLink {
     this.#status = { ...this.#status, ...change };
     for (const watcher of this.#watchers) watcher(this.#status);
   }
-}
-
-/** The bootstrap account may write topology only, and needs no lease for it. */
-async function installTopology(client: LdapClient, target: EdgeTarget): Promise<void> {
-  const writer = new TransactionWriter(client);
-  await writer.send(
-    [...target.hubs, ...target.edges].map(({ dn, attributes }) => ({ kind: 'put', dn, attributes })),
-  );
-  await writer.drained();
-}
-
-/** Topology and domains: small, so compared as a whole, and written in one transaction. */
-async function pushConfiguration(
-  client: LdapClient,
-  writer: TransactionWriter,
-  target: EdgeTarget,
-): Promise<void> {
-  const parts: [string, readonly DesiredEntry[], readonly string[]][] = [
-    ['cn=Hubs,cn=Configuration', target.hubs, []],
-    ['cn=Edges,cn=Configuration', target.edges, []],
-    ['cn=AcceptedDomains,cn=Configuration', target.domains, []],
-  ];
-  for (const [base, desired, ignored] of parts) {
-    const operations = planSubtree(await readSubtree(client, base), desired, ignored);
-    if (operations.length > 0) await writer.send(operations);
-  }
-}
-
-/** Count and digest of the recipients that an edge really stores. */
-export function askContent(client: LdapClient, bits: number) {
-  return fetchSummary(client, 'recipients', bits);
 }
 
 function stateAfter(error: unknown): LinkState {
