@@ -145,11 +145,9 @@ export class Slapd implements AsyncDisposable {
   }
 
   async #startOnce(): Promise<void> {
-    const urls = [
-      `ldap://127.0.0.1:${this.port}`,
-      this.ldapiUrl,
-      ...(this.certificate === undefined ? [] : [this.ldapsUrl]),
-    ];
+    // The socket comes last: when it answers, the ports are ours.
+    const tls = this.certificate === undefined ? [] : [this.ldapsUrl];
+    const urls = [`ldap://127.0.0.1:${this.port}`, ...tls, this.ldapiUrl];
     const child = spawn('slapd', ['-f', join(this.folder, 'slapd.conf'), '-h', urls.join(' '), '-d', '0'], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -172,7 +170,7 @@ export class Slapd implements AsyncDisposable {
     }
     const giveUpAt = systemClock.monotonic() + READY_WITHIN_MS;
     for (;;) {
-      const state = await Promise.race([ended, answers(this.port)]);
+      const state = await Promise.race([ended, answers(this.ldapiPath)]);
       if (typeof state === 'string') throw new Error(state);
       if (state && this.#process === child) return;
       if (systemClock.monotonic() > giveUpAt) throw new Error(`slapd does not answer: ${this.#output}`);
@@ -357,9 +355,9 @@ function suffixEntry(suffix: string): string {
   return `dn: ${suffix}\n${lines.join('\n')}\n${type}: ${value}\n`;
 }
 
-function answers(port: number): Promise<boolean> {
+function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
+    const socket = connect({ path });
     const settle = (result: boolean): void => {
       socket.destroy();
       resolve(result);
