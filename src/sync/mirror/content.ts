@@ -7,9 +7,15 @@ import type { Batch, BlobView, RecordId, RecordStore } from '../../directory/sto
 import type { Mapped } from '../mapping/mapping.ts';
 import type { MirrorChange } from '../push/mirror-view.ts';
 import { GuidIndex } from './guid-index.ts';
-import { GUID_BYTES, isRecipient, packedStart, RecordCounter, RecordWriter, stateOf } from './record.ts';
-
-const MOST_STATE = 3;
+import {
+  GUID_BYTES,
+  isRecipient,
+  packedStart,
+  RecordCounter,
+  RecordWriter,
+  stateOf,
+  UNDELIVERED,
+} from './record.ts';
 
 export class MirrorContent {
   readonly store: RecordStore;
@@ -26,7 +32,7 @@ export class MirrorContent {
     this.#index = new GuidIndex(store, seed);
     this.#index.reserve(store.size);
     store.scan((id, buffer, start, end) => {
-      const known = end - start > GUID_BYTES && stateOf(buffer, start) <= MOST_STATE;
+      const known = end - start > GUID_BYTES && stateOf(buffer, start) <= UNDELIVERED;
       if (!known || packedStart(buffer, start) > end)
         throw new PosternError('store.damaged', 'a record of the mirror is none', { fields: { id } });
       this.#index.add(buffer, start, id);
@@ -78,6 +84,12 @@ export class MirrorContent {
     return id;
   }
 
+  /** Remembers a GUID whose entry is still to come. */
+  addUndelivered(guid: Buffer): RecordId {
+    this.#writer.writeMark(guid, UNDELIVERED, 0);
+    return this.#add();
+  }
+
   /** Turns a recipient into the mark of an entry that is none. */
   putMark(id: RecordId, state: number, dropped: number): void {
     this.#read(id);
@@ -106,6 +118,10 @@ export class MirrorContent {
   /** Whether a record is a recipient. */
   isRecipientAt(id: RecordId): boolean {
     return this.store.read(id, this.#view) && this.foundRecipient;
+  }
+
+  isUndeliveredAt(id: RecordId): boolean {
+    return this.store.read(id, this.#view) && stateOf(this.#view.buffer, this.#view.start) === UNDELIVERED;
   }
 
   /** Records from number `from` on, up to `most` of them; returns where to go on, or undefined at the end. */

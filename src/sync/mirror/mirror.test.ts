@@ -186,15 +186,32 @@ describe('mirror', () => {
     expect([mirror.get(guid(1)), mirror.get(guid(2))?.addresses]).toEqual([undefined, ['b@x']]);
   });
 
-  test('an entry that is called unchanged and was never delivered makes the cookie worthless', async () => {
-    const mirror = open(createMemoryStore());
+  test('an entry may be named before it is delivered; one that never comes makes the cookie worthless', async () => {
+    const store = createMemoryStore();
+    const mirror = open(store);
     const first = await mirror.begin({ map, packCookie });
-    await first.apply([upsert(1, 'a@x'), complete(true)]);
+    await first.apply([upsert(1, 'a@x'), upsert(5, 'e@x'), complete(true)]);
     const pass = await mirror.begin({ map, packCookie });
-    await expect(pass.apply([present(1, 2), complete(true)])).rejects.toMatchObject({
+    await pass.apply([present(1, 2, 3), upsert(2, 'b@x'), leftOut(3)]);
+    await pass.apply([complete(true, 'c2')]);
+    expect([mirror.size, mirror.counts.entries, mirror.cookie?.toString()]).toEqual([2, 3, 'packed:c2']);
+
+    const cut = await mirror.begin({ map, packCookie });
+    await cut.apply([present(1, 2, 3, 4, 6)]);
+    expect([mirror.size, mirror.counts.entries]).toEqual([2, 3]);
+    const again = open(store);
+    const next = await again.begin({ map, packCookie });
+    await expect(next.apply([remove(6), present(2, 3), complete(false, 'c3')])).rejects.toMatchObject({
       code: 'source.incomplete',
+      fields: { entries: 1 },
     });
-    expect([mirror.cookie, mirror.size]).toEqual([undefined, 1]);
+    // Nothing is removed on such an answer.
+    expect([again.cookie, again.size, again.get(guid(1))?.addresses]).toEqual([undefined, 2, ['a@x']]);
+    const full = await again.begin({ map, packCookie });
+    await full.apply([upsert(4, 'd@x'), upsert(2, 'b@x'), complete(true, 'c4')]);
+    expect([again.size, again.counts.entries, again.cookie?.toString()]).toEqual([2, 2, 'packed:c4']);
+    await full.apply([present(77), position('c5')]);
+    expect(again.cookie?.toString()).toBe('packed:c5');
   });
 
   test('a pass that is over changes nothing; a cookie of other circumstances is forgotten', async () => {

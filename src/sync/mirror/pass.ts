@@ -55,7 +55,7 @@ export class Pass {
   }
 
   /**
-   * Applies what the feed delivered, in order; one call at a time. Throws `source.incomplete` when the source calls an entry unchanged
+   * Applies what the feed delivered, in order; one call at a time. Throws `source.incomplete` when the source calls entries unchanged
    * that the mirror doesn't have: then the cookie is forgotten, and the next opening of the feed must begin anew.
    */
   async apply(events: readonly FeedEvent[]): Promise<void> {
@@ -81,29 +81,18 @@ export class Pass {
     let next = at;
     let cookie: Buffer | undefined;
     let complete: (FeedEvent & { kind: 'complete' }) | undefined;
-    let unknown = false;
     await this.#commit(() => {
-      for (; next < events.length && complete === undefined && !unknown; next++) {
+      for (; next < events.length && complete === undefined; next++) {
         const event = events[next] as FeedEvent;
         if (event.kind === 'upsert') this.#upsert(event.entry, mapped[next] as Mapped);
         else if (event.kind === 'delete') this.#delete(event.guid);
-        else if (event.kind === 'present') unknown = !this.#present(event.guids);
+        else if (event.kind === 'present') this.#present(event.guids);
         else if (event.kind === 'position') cookie = event.cookie;
         else if (event.kind === 'restart') this.#restart();
         else complete = event;
       }
-      if (unknown) return { cookie: 'forget' };
       return cookie === undefined ? {} : { cookie: this.#options.packCookie(cookie) };
     });
-    if (unknown) {
-      throw new PosternError(
-        'source.incomplete',
-        'the source calls an entry unchanged that it never delivered',
-        {
-          hint: 'the whole source is read again; were the access rules of the directory changed?',
-        },
-      );
-    }
     if (complete !== undefined) await this.#complete(complete.sweep, complete.cookie);
     return next;
   }
@@ -127,14 +116,10 @@ export class Pass {
     else this.#content.delete(id);
   }
 
-  /** False when one is unknown. */
-  #present(guids: readonly Buffer[]): boolean {
-    for (const guid of guids) {
-      const id = this.#content.find(guid);
-      if (id === 0) return false;
-      this.#keep(id);
-    }
-    return true;
+  /** A provider may name what it is going to send afterwards. */
+  #present(guids: readonly Buffer[]): void {
+    if (!this.#refreshing) return;
+    for (const guid of guids) this.#keep(this.#content.find(guid) || this.#content.addUndelivered(guid));
   }
 
   #keep(id: RecordId): void {
@@ -148,8 +133,11 @@ export class Pass {
 
   /** Carries out what waited, in slices, and stores the cookie with the last one. */
   async #complete(sweep: boolean, native: Buffer | undefined): Promise<void> {
+    await this.#requireDelivered(sweep);
     const idle = !sweep && this.#verdicts.removals === 0;
-    let planned = idle ? 0 : await this.#plan(sweep);
+    let planned = idle
+      ? 0
+      : await this.#count((id) => this.#verdicts.removes(id, sweep) && this.#content.isRecipientAt(id));
     for (let after = 0; !idle && after >= 0; ) {
       const slice = this.#nextRemovals(after, sweep);
       after = slice.after;
@@ -167,17 +155,36 @@ export class Pass {
     await this.#commit(() => ({ cookie: this.#options.packCookie(native), complete: true }));
   }
 
-  /** How many recipients will go. */
-  async #plan(sweep: boolean): Promise<number> {
+  /** Nothing may be missing that the source counts on; before anything is removed. */
+  async #requireDelivered(sweep: boolean): Promise<void> {
+    if (this.#content.counts.undelivered === 0) return;
+    const missing = await this.#count(
+      (id) => !this.#verdicts.removes(id, sweep) && this.#content.isUndeliveredAt(id),
+    );
+    if (missing === 0) return;
+    await this.#commit(() => ({ cookie: 'forget' }));
+    throw new PosternError(
+      'source.incomplete',
+      'the source calls entries unchanged that it never delivered',
+      {
+        hint: 'everything is read again; were the access rules of the directory widened?',
+        fields: { entries: missing },
+      },
+    );
+  }
+
+  /** Records that fit, counted in slices. */
+  async #count(fits: (id: RecordId) => boolean): Promise<number> {
     const { store } = this.#content;
-    let planned = 0;
-    for (let id = store.nextId(0), left = SCANNED_A_SLICE; id !== 0; id = store.nextId(id)) {
-      if (this.#verdicts.removes(id, sweep) && this.#content.isRecipientAt(id)) planned++;
+    let count = 0;
+    let left = SCANNED_A_SLICE;
+    for (let id = store.nextId(0); id !== 0; id = store.nextId(id)) {
+      if (fits(id)) count++;
       if (--left > 0) continue;
       await this.#pause();
       left = SCANNED_A_SLICE;
     }
-    return planned;
+    return count;
   }
 
   /** The next records to be removed above number `after`; `after` -1 in the answer: these are the last. */

@@ -11,9 +11,11 @@ export const GUID_BYTES = 16;
 const DROPPED = 0x80;
 const MOST_DROPPED = 0xffff;
 
-/** Why an entry is no recipient; the position is the state octet, 0 is a recipient. */
+/** Why an entry is no recipient; the place, counted from 1, is the state octet; 0 is a recipient. */
 export const LEFT_OUT_REASONS = ['no-address', 'left-out', 'disabled'] as const;
 export type LeftOutReason = (typeof LEFT_OUT_REASONS)[number];
+/** The state of an entry that a present phase has named and nobody has delivered yet. */
+export const UNDELIVERED = LEFT_OUT_REASONS.length + 1;
 
 /** Numbers of entries and values, kept over restarts by counting the records. */
 export interface MirrorCounts {
@@ -90,20 +92,21 @@ export class RecordCounter implements MirrorCounts {
   entries = 0;
   recipients = 0;
   droppedAddresses = 0;
+  /** Named and not delivered; not among `entries`. */
+  undelivered = 0;
   readonly leftOut: Record<LeftOutReason, number> = { 'no-address': 0, 'left-out': 0, disabled: 0 };
 
   /** `sign`: 1 for a record that appears, -1 for one that goes. */
   count(buffer: Buffer, start: number, sign: 1 | -1): void {
+    const state = stateOf(buffer, start);
+    if (state === UNDELIVERED) {
+      this.undelivered += sign;
+      return;
+    }
     this.entries += sign;
     this.droppedAddresses += sign * droppedOf(buffer, start);
-    const state = stateOf(buffer, start);
     const reason = LEFT_OUT_REASONS[state - 1];
     if (state === 0) this.recipients += sign;
     else if (reason !== undefined) this.leftOut[reason] += sign;
-  }
-
-  clear(): void {
-    this.entries = this.recipients = this.droppedAddresses = 0;
-    for (const reason of LEFT_OUT_REASONS) this.leftOut[reason] = 0;
   }
 }

@@ -12,7 +12,8 @@ export interface SourceEntry {
 }
 
 /**
- * `upsert`: the whole entry as it is now. `delete`: gone, or left the filter. `present`: unchanged since the cookie.
+ * `upsert`: the whole entry as it is now. `delete`: gone, or left the filter. `present`: there; unchanged since the cookie unless it is
+ * delivered later in the same refresh.
  * `complete`: the refresh ended *whole*; with `sweep`, whatever was neither upserted nor present since the feed was opened is gone.
  * `position`: everything so far is what `cookie` stands for (persist stage). `restart`: the source gave up the incremental
  * refresh, the pass starts again from nothing seen.
@@ -42,7 +43,8 @@ export interface Feed {
   /** True when changes arrive by themselves after `complete`; otherwise the stream ends there and is opened again on schedule. */
   readonly live: boolean;
   /**
-   * Opens the feed after `cookie`, or from the beginning. Ends normally only after `complete` when not live; every failure
+   * Opens the feed after `cookie`, or from the beginning. Ends normally only after `complete`, when not live (or when a source
+   * does not stay so); in the persist stage an empty array says that the source has just proved to be alive. Every failure
    * throws (`source.unavailable`, `source.incomplete`, `source.behind`, `source.invalid`) and proves nothing about absence.
    */
   follow(cookie: Buffer | undefined, signal: AbortSignal): AsyncIterable<readonly FeedEvent[]>;
