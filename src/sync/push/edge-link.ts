@@ -14,7 +14,7 @@ import {
   openEdgeSession,
   type PresentableCredential,
 } from './edge-session.ts';
-import { installTopology, pushConfiguration } from './configuration-push.ts';
+import { ConfigurationPush, installTopology } from './configuration-push.ts';
 import { type HeldLease, takeLease } from './lease-keeper.ts';
 import type { MirrorView } from './mirror-view.ts';
 import { type PushProgress, RecipientPush } from './recipient-push.ts';
@@ -39,7 +39,8 @@ export interface EdgeLinkOptions {
   readonly name: string;
   readonly hubName: string;
   readonly target: () => Promise<EdgeTarget>;
-  readonly mirror: MirrorView;
+  /** Undefined: this hub has no source, and leaves the recipients of the edge alone. */
+  readonly mirror: MirrorView | undefined;
   readonly lastConfirmed: () => number | undefined;
   readonly clock: Clock;
   readonly random: Random;
@@ -68,13 +69,29 @@ export interface LinkStatus {
   readonly consecutiveFailures: number;
   readonly failureDetail: string | undefined;
   readonly progress: PushProgress;
+  /** Topology or domains have changed, and the edge hasn't all of it on its disk yet. */
+  readonly configurationDue: boolean;
   readonly credential: string;
 }
 
 const BACKOFF = { firstMs: 250, mostMs: 60_000 };
 /** Another hub has the lease: look again soon, since it may go away at any time. */
 const STANDBY_MS = 2000;
-const NOTHING_PUSHED: PushProgress = { pushed: 0, total: undefined, inStep: false, settled: false };
+const NOTHING_PUSHED: PushProgress = {
+  pushed: 0,
+  total: undefined,
+  inStep: false,
+  settled: false,
+  settledSequence: undefined,
+};
+/** All there is to push for a hub without a source. */
+const NO_RECIPIENTS: PushProgress = {
+  pushed: 0,
+  total: 0,
+  inStep: true,
+  settled: true,
+  settledSequence: Number.MAX_SAFE_INTEGER,
+};
 
 export class EdgeLink {
   readonly #options: EdgeLinkOptions;
@@ -86,6 +103,7 @@ export class EdgeLink {
     consecutiveFailures: 0,
     failureDetail: undefined,
     progress: NOTHING_PUSHED,
+    configurationDue: true,
     credential: '',
   };
   readonly #watchers = new Set<(status: LinkStatus) => void>();
@@ -95,6 +113,9 @@ export class EdgeLink {
   #client: LdapClient | undefined;
   #refresh: (() => void) | undefined;
   #leaseId: Buffer | undefined;
+  #compareAll = false;
+  /** Raised with every change of the configuration. */
+  #configuration = 0;
 
   constructor(options: EdgeLinkOptions) {
     this.#options = options;
@@ -125,13 +146,16 @@ export class EdgeLink {
 
   /** Topology or domains have changed: compare and push them again. */
   pokeConfiguration(): void {
+    this.#configuration++;
+    this.#update({ configurationDue: true });
     this.#refresh?.();
   }
 
-  /** Gives the connection up and begins again at once; the next session compares everything. */
-  restart(): void {
-    this.#leaseId = undefined;
+  /** Gives the connection up and begins again at once; with `compareAll`, the next session compares every entry. */
+  restart(options: { compareAll: boolean } = { compareAll: false }): void {
+    this.#compareAll ||= options.compareAll;
     this.#attempt.abort(new PosternError('canceled', 'a new synchronisation was asked for'));
+    this.#update({ state: 'InProgress', progress: NOTHING_PUSHED });
   }
 
   watch(watcher: (status: LinkStatus) => void): () => void {
@@ -150,7 +174,7 @@ export class EdgeLink {
       } catch (error) {
         this.#client = undefined;
         if (this.#stop.signal.aborted) break;
-        if (isPosternError(error, 'canceled')) {
+        if (this.#attempt.signal.aborted) {
           this.#update({ holdsLease: false });
           continue;
         }
@@ -215,9 +239,7 @@ export class EdgeLink {
       this.#client = client;
       this.#update({ holdsLease: true, credential: session.credential.userName });
       log.info('holding the lease', { edge: name, epoch: lease.epoch });
-      const writer = new TransactionWriter(client);
-      await pushConfiguration(client, writer, target, { epoch: lease.epoch, now: clock.now() });
-      await this.#pushUntilLost(client, writer, target, lease.epoch, signal);
+      await this.#pushUntilLost(client, lease.epoch, signal);
     } finally {
       this.#client = undefined;
       this.#refresh = undefined;
@@ -231,14 +253,25 @@ export class EdgeLink {
     return openEdgeSession({ ...target.address, clock: this.#options.clock, signal }, target.credentials);
   }
 
-  async #pushUntilLost(
-    client: LdapClient,
-    writer: TransactionWriter,
-    target: EdgeTarget,
-    epoch: number,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #pushUntilLost(client: LdapClient, epoch: number, signal: AbortSignal): Promise<void> {
     const { mirror, clock, lastConfirmed, confirmEveryMs } = this.#options;
+    const writer = new TransactionWriter(client);
+    const configuration = new ConfigurationPush({ client, writer, epoch, clock });
+    const pushConfiguration = async (): Promise<EdgeTarget> => {
+      // Noted before the target is read: what changes while it is being pushed is due again.
+      const pushed = this.#configuration;
+      const target = await this.#options.target();
+      await configuration.push(target);
+      this.#update({ configurationDue: pushed !== this.#configuration });
+      return target;
+    };
+    this.#update({ configurationDue: true });
+    const target = await pushConfiguration();
+    this.#refreshWith(pushConfiguration, client);
+    if (mirror === undefined) {
+      this.#progressed(NO_RECIPIENTS);
+      throw await client.closed;
+    }
     const push = new RecipientPush({
       client,
       writer,
@@ -249,14 +282,21 @@ export class EdgeLink {
       clock,
       lastConfirmed,
       confirmEveryMs,
-      onProgress: (progress) => this.#progressed(progress),
+      compareAll: this.#compareAll,
+      onProgress: (progress) => {
+        if (!signal.aborted) this.#progressed(progress);
+      },
     });
-    let queue = Promise.resolve();
+    this.#compareAll = false;
+    await push.run(signal);
+  }
+
+  /** From here on a change of the configuration is pushed at once, one push after the other. */
+  #refreshWith(push: () => Promise<unknown>, client: LdapClient): void {
+    let queue: Promise<unknown> = Promise.resolve();
     this.#refresh = () => {
       queue = queue
-        .then(async () =>
-          pushConfiguration(client, writer, await this.#options.target(), { epoch, now: clock.now() }),
-        )
+        .then(() => (this.#status.configurationDue ? push() : undefined))
         .catch((error: unknown) => {
           client.destroy(
             isPosternError(error)
@@ -265,7 +305,7 @@ export class EdgeLink {
           );
         });
     };
-    await push.run(signal);
+    if (this.#status.configurationDue) this.#refresh();
   }
 
   #progressed(progress: PushProgress): void {
