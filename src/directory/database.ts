@@ -5,13 +5,15 @@
 import type { Clock } from '../base/clock.ts';
 import { PosternError } from '../base/error.ts';
 import type { Random } from '../base/random.ts';
-import { type Draft, encodeDraft, readDraft } from './entry/draft.ts';
+import { type Draft, readDraft } from './entry/draft.ts';
 import { Dictionary } from './entry/dictionary.ts';
-import { EntryView, LAYOUT_VERSION, contentLength, contentStart, valuesStart } from './entry/layout.ts';
+import { EntryView, LAYOUT_VERSION } from './entry/layout.ts';
 import { type Name, NameReader, normalName } from './entry/name.ts';
 import { hashBytes, mixHash } from './index/hash.ts';
 import { HashIndex } from './index/hash-index.ts';
 import { Tree } from './index/tree.ts';
+import { MANY, ValueIndexes } from './index/value-index.ts';
+import { DatabaseChange } from './database-change.ts';
 import type { AttributeType, Schema } from './schema/schema.ts';
 import type { Batch, RecordStore } from './store/contract.ts';
 
@@ -44,14 +46,6 @@ const LAST_CHANGE = 'last-change';
 const MOST_CACHED_NAMES = 10_000;
 const EMPTY = Buffer.alloc(0);
 
-interface ValueIndex {
-  readonly type: AttributeType;
-  readonly table: HashIndex;
-  readonly seed: number;
-  /** Values are compared octet by octet: no normal form has to be made. */
-  readonly plain: boolean;
-}
-
 export class Database {
   readonly schema: Schema;
   readonly names: NameReader;
@@ -59,6 +53,7 @@ export class Database {
   readonly store: RecordStore;
   readonly contexts: readonly Context[];
   readonly tree = new Tree();
+  readonly values: ValueIndexes;
   /** Hexadecimal digits that stand for this directory in CSNs: see `sync/cookie.ts`. */
   run = '0001';
   /** Raised when a name may have come to mean another entry. */
@@ -67,9 +62,6 @@ export class Database {
   readonly #clock: Clock;
   readonly #seed: number;
   readonly #children = new HashIndex();
-  readonly #indexes = new Map<AttributeType, ValueIndex>();
-  /** By descriptor number; undefined = not looked at yet, null = not indexed. */
-  readonly #indexOf: (ValueIndex | null | undefined)[] = [];
   readonly #dns = new Map<number, Buffer>();
   readonly #view = new EntryView();
   readonly #watchedIds = new Set<number>();
@@ -92,18 +84,7 @@ export class Database {
       return { name, normal: normalName(name), dn };
     });
     this.#deepestContext = Math.max(0, ...this.contexts.map((c) => c.name.depth));
-    for (const name of options.indexes) {
-      const type = schema.attributeType(name);
-      if (type?.equality === undefined)
-        throw new PosternError('usage', `attribute ${name} cannot be indexed: it has no equality rule`);
-      const plain = type.equality.normalise(PROBE, this.names) === PROBE;
-      this.#indexes.set(type, {
-        type,
-        table: new HashIndex(),
-        seed: this.#seed ^ Math.imul(type.index + 1, 0x9e3779b1),
-        plain,
-      });
-    }
+    this.values = new ValueIndexes(schema, this.dictionary, this.names, options.indexes, this.#seed);
     const saved = store.getMeta(LAST_CHANGE);
     if (saved !== undefined) {
       this.#time = saved.readUIntLE(0, 6);
@@ -118,9 +99,7 @@ export class Database {
   }
 
   get indexBytes(): number {
-    let total = this.tree.bytes + this.#children.bytes;
-    for (const { table } of this.#indexes.values()) total += table.bytes;
-    return total;
+    return this.tree.bytes + this.#children.bytes + this.values.bytes;
   }
 
   get lastChange(): ChangeNumber {
@@ -266,81 +245,23 @@ export class Database {
       this.#watchedNames.add(hashBytes(normal, 0, normal.length, this.#seed));
   }
 
-  // --- equality indexes ---
-
-  /** True when every type of the family has an index, so that what the index does not name does not match. */
-  isIndexed(type: AttributeType): boolean {
-    return type.family.every((member) => this.#indexes.has(member));
-  }
-
-  /** How many entries may have a value with this normal form (an upper bound; subtypes included). */
-  countEqual(type: AttributeType, normal: Buffer): number {
-    let count = 0;
-    for (const member of type.family) {
-      const index = this.#indexes.get(member);
-      if (index !== undefined) count += index.table.count(hashBytes(normal, 0, normal.length, index.seed));
-    }
-    return count;
-  }
-
-  /** Appends entries that may have such a value: compare before believing. False when there are too many to have been listed. */
-  collectEqual(type: AttributeType, normal: Buffer, out: number[]): boolean {
-    for (const member of type.family) {
-      const index = this.#indexes.get(member);
-      if (index === undefined || !index.table.collect(hashBytes(normal, 0, normal.length, index.seed), out))
-        return false;
-    }
-    return true;
-  }
-
   /** Record numbers of the entries that have a value with this normal form, subtypes included. Only for indexed types. */
   findEqual(type: AttributeType, normal: Buffer): number[] {
+    const { values } = this;
     if (type.family.length === 1) {
-      const first = this.firstEqual(type, normal);
+      const first = values.first(type, normal);
       if (first === 0) return [];
-      if (first < MANY) return this.#hasValue(first, type, normal) ? [first] : [];
+      if (first < MANY)
+        return this.read(first, this.#view) && values.has(this.#view, type, normal) ? [first] : [];
     }
     const found: number[] = [];
-    if (!this.collectEqual(type, normal, found)) {
+    if (!values.collect(type, normal, found)) {
       found.length = 0;
       for (let id = this.store.nextId(0); id !== 0; id = this.store.nextId(id)) found.push(id);
     }
-    return [...new Set(found)].filter((id) => this.#hasValue(id, type, normal));
-  }
-
-  #hasValue(id: number, type: AttributeType, normal: Buffer): boolean {
-    return this.read(id, this.#view) && this.viewHasValue(this.#view, type, normal);
-  }
-
-  /** True when the entry in the view has a value with this normal form. */
-  viewHasValue(view: EntryView, type: AttributeType, normal: Buffer): boolean {
-    const { buffer } = view;
-    for (let n = 0, count = view.attributeCount; n < count; n++) {
-      const stored = this.dictionary.descriptor(view.descriptor(n)).type;
-      if (stored !== type && !type.family.includes(stored)) continue;
-      const end = view.attributeEnd(n);
-      const plain = this.#indexes.get(stored)?.plain === true;
-      for (let at = valuesStart(buffer, view.attributeStart(n)); at < end; ) {
-        const start = contentStart(buffer, at);
-        at = start + contentLength(buffer, at);
-        if (plain) {
-          if (normal.compare(buffer, start, at) === 0) return true;
-        } else if (
-          stored.equality?.normalise(buffer.subarray(start, at), this.names)?.equals(normal) === true
-        )
-          return true;
-      }
-    }
-    return false;
-  }
-
-  /**
-   * As `collectEqual` for one type without subtypes, without an array: 0 for none, a record number for exactly one, `MANY` or
-   * more for several.
-   */
-  firstEqual(type: AttributeType, normal: Buffer): number {
-    const index = this.#indexes.get(type);
-    return index === undefined ? 0 : index.table.first(hashBytes(normal, 0, normal.length, index.seed));
+    return [...new Set(found)].filter(
+      (id) => this.read(id, this.#view) && values.has(this.#view, type, normal),
+    );
   }
 
   // --- changing ---
@@ -387,7 +308,7 @@ export class Database {
     const start = view.normalRdnStart;
     this.#children.remove(this.#childHash(view.parent, view.buffer, start, start + view.normalRdnLength), id);
     this.tree.remove(id);
-    this.#eachHash(view, id, false);
+    this.values.link(view, id, false);
     const watched = this.#watchedIds.delete(id);
     if (this.#dns.delete(id) || watched || this.tree.childCount(id) > 0) {
       this.structure++;
@@ -397,7 +318,7 @@ export class Database {
 
   /** For `DatabaseChange`: the values of an entry that keeps its place, into the indexes or out of them. */
   linkValues(id: number, add: boolean): void {
-    if (this.read(id, this.#view)) this.#eachHash(this.#view, id, add);
+    if (this.read(id, this.#view)) this.values.link(this.#view, id, add);
   }
 
   /** True when the stored entry has this parent and name. */
@@ -416,39 +337,7 @@ export class Database {
     const parent = view.parent;
     this.#children.add(this.#childHash(parent, view.buffer, start, start + view.normalRdnLength), id);
     this.tree.add(id, parent);
-    this.#eachHash(view, id, true);
-  }
-
-  #eachHash(view: EntryView, id: number, add: boolean): void {
-    const { buffer } = view;
-    for (let n = 0, count = view.attributeCount; n < count; n++) {
-      const index = this.#valueIndex(view.descriptor(n));
-      if (index === null) continue;
-      const end = view.attributeEnd(n);
-      for (let at = valuesStart(buffer, view.attributeStart(n)); at < end; ) {
-        const content = contentStart(buffer, at);
-        at = content + contentLength(buffer, at);
-        const hash = this.#valueHash(index, buffer, content, at);
-        if (hash === undefined) continue;
-        if (add) index.table.add(hash, id);
-        else index.table.remove(hash, id);
-      }
-    }
-  }
-
-  #valueHash(index: ValueIndex, buffer: Buffer, start: number, end: number): number | undefined {
-    if (index.plain) return hashBytes(buffer, start, end, index.seed);
-    const normal = index.type.equality?.normalise(buffer.subarray(start, end), this.names);
-    return normal === undefined ? undefined : hashBytes(normal, 0, normal.length, index.seed);
-  }
-
-  #valueIndex(descriptor: number): ValueIndex | null {
-    let index = this.#indexOf[descriptor];
-    if (index === undefined) {
-      index = this.#indexes.get(this.dictionary.descriptor(descriptor).type) ?? null;
-      this.#indexOf[descriptor] = index;
-    }
-    return index;
+    this.values.link(view, id, true);
   }
 
   #childHash(parent: number, bytes: Uint8Array, start: number, end: number): number {
@@ -456,82 +345,4 @@ export class Database {
   }
 }
 
-/** From here on, a result of `firstEqual` says "several". */
-export const MANY = 0x8000_0000;
 const COMMA = Buffer.from(',');
-/** A value that every normaliser but the identity changes or refuses. */
-const PROBE = Buffer.from('  Probe  ');
-
-/** One entry's part in a group of changes. */
-export interface EntryChange {
-  readonly id: number;
-  /** The entry before, as stored; undefined when it was added. */
-  readonly before: Buffer | undefined;
-  /** Its DN before; undefined when it was added. */
-  readonly dnBefore: Buffer | undefined;
-}
-
-/** A group of changes: visible at once, durable together or undone together. */
-export class DatabaseChange {
-  readonly #database: Database;
-  readonly #batch: Batch;
-  /** Entries touched, with their state before the group. */
-  readonly entries = new Map<number, EntryChange>();
-
-  constructor(database: Database, batch: Batch) {
-    this.#database = database;
-    this.#batch = batch;
-  }
-
-  add(draft: Draft): number {
-    const { buffer, length } = encodeDraft(draft);
-    const id = this.#batch.add(buffer, 0, length);
-    // Record numbers come back: an entry deleted in this very group may have had this one.
-    if (!this.entries.has(id)) this.entries.set(id, { id, before: undefined, dnBefore: undefined });
-    this.#database.link(id);
-    return id;
-  }
-
-  put(id: number, draft: Draft): void {
-    this.#remember(id);
-    const stays = this.#database.standsAt(id, draft);
-    const { buffer, length } = encodeDraft(draft);
-    if (stays) this.#database.linkValues(id, false);
-    else this.#database.unlink(id);
-    this.#batch.put(id, buffer, 0, length);
-    if (stays) this.#database.linkValues(id, true);
-    else this.#database.link(id);
-  }
-
-  delete(id: number): void {
-    this.#remember(id);
-    this.#database.unlink(id);
-    this.#batch.delete(id);
-  }
-
-  setMeta(name: string, bytes: Uint8Array | undefined): void {
-    this.#batch.setMeta(name, bytes);
-  }
-
-  commit(onDurable: (error?: Error) => void): void {
-    this.#database.saveState(this.#batch);
-    this.#batch.commit(onDurable);
-  }
-
-  rollback(): void {
-    const database = this.#database;
-    for (const id of this.entries.keys()) database.unlink(id);
-    this.#batch.rollback();
-    for (const id of this.entries.keys()) database.link(id);
-    database.structure++;
-  }
-
-  #remember(id: number): void {
-    if (this.entries.has(id)) return;
-    const view = new EntryView();
-    if (!this.#database.read(id, view))
-      throw new PosternError('internal', 'change of an entry that does not exist', { fields: { id } });
-    const before = Buffer.from(view.buffer.subarray(view.start, view.end));
-    this.entries.set(id, { id, before, dnBefore: this.#database.dn(id) });
-  }
-}

@@ -30,7 +30,7 @@ import { IN_PROCESS, Session, SYSTEM } from './session.ts';
 import type { RecordStore, StoreStats } from './store/contract.ts';
 import { SyncProvider } from './sync/provider.ts';
 import { type Change, Committer, type CommitOutcome } from './update/commit.ts';
-import type { Update } from './update/update.ts';
+import type { Update } from './update/context.ts';
 
 export interface DirectoryOptions {
   /** Opened by the owner, closed by the owner after `close`. */
@@ -167,7 +167,7 @@ export class Directory {
    */
   lookupEquality(attribute: string, normal: Buffer): number[] {
     const type = this.schema.attributeType(attribute);
-    if (type === undefined || !this.database.isIndexed(type))
+    if (type === undefined || !this.database.values.covers(type))
       throw new PosternError('usage', `attribute ${attribute} has no index`);
     return this.database.findEqual(type, normal);
   }
@@ -317,4 +317,4 @@ export {
   SYSTEM,
 } from './session.ts';
 export type { BeforeCommit, Change } from './update/commit.ts';
-export type { Update, UpdateRequest } from './update/update.ts';
+export type { Update, UpdateRequest } from './update/context.ts';

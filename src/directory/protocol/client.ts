@@ -7,7 +7,6 @@ import { EXTENDED } from '../../ldap/control.ts';
 import { decodeMessage, peekMessage } from '../../ldap/decode.ts';
 import type { Frame } from '../../ldap/framer.ts';
 import type {
-  BindRequest,
   CompareRequest,
   Control,
   ExtendedRequest,
@@ -19,11 +18,12 @@ import { isRequest, OPERATION_TAG, operationOfTag } from '../../ldap/operation-t
 import { RESULT_CODE } from '../../ldap/result-code.ts';
 import type { ConnectionHandler, ServerConnection } from '../../ldap/server-connection.ts';
 import type { Directory } from '../directory.ts';
-import type { AuthenticateResult, ExtendedReply } from '../hooks.ts';
+import type { ExtendedReply } from '../hooks.ts';
 import { refuse, resultOf, SUCCESS } from '../refusal.ts';
-import { type ConnectionFacts, Session } from '../session.ts';
-import type { Update, UpdateRequest } from '../update/update.ts';
+import { type ConnectionFacts, type Identity, Session } from '../session.ts';
+import type { Update, UpdateRequest } from '../update/context.ts';
 import { responseTo, resultOfError, writeResponse, writeSuccess } from './answer.ts';
+import { startBind } from './bind.ts';
 import { compareEntry } from './compare.ts';
 import { runExtended } from './extended.ts';
 import type { ClientLimits } from './limits.ts';
@@ -60,8 +60,6 @@ export class Client implements ConnectionHandler {
   transaction: Transaction | undefined;
   readonly #operations = new Map<number, Operation>();
   #paused = false;
-  /** A bind (or StartTLS) is being worked on: nothing else may be (RFC 4511 §4.2.1). */
-  #binding = false;
 
   constructor(server: DirectoryServer, connection: ServerConnection) {
     this.server = server;
@@ -106,11 +104,11 @@ export class Client implements ConnectionHandler {
   }
 
   onDrain(): void {
-    for (const operation of [...this.#operations.values()]) operation.onDrain?.();
+    for (const operation of this.#operations.values()) operation.onDrain?.();
   }
 
   onClose(): void {
-    for (const operation of [...this.#operations.values()]) operation.cancel();
+    for (const operation of this.#operations.values()) operation.cancel();
     this.#operations.clear();
     this.transaction = undefined;
     this.session.end();
@@ -190,6 +188,20 @@ export class Client implements ConnectionHandler {
     this.answer(op, messageId, result ?? resultOf('other', 'internal error'));
   }
 
+  /** RFC 4511 §4.2.1 and RFC 4513 §4: a bind begins with nobody, and with nothing under way. */
+  startOver(): void {
+    this.become(this.session.initial);
+    for (const operation of this.#operations.values()) if (operation.cancel()) this.finished(operation);
+    if (this.transaction !== undefined) this.noticeOfAbort(this.transaction, 'operationsError');
+    this.transaction = undefined;
+  }
+
+  become(identity: Identity): void {
+    this.session.identity = identity;
+    this.limits = this.server.limitsOf(this.session);
+    this.connection.maxMessageBytes = this.limits.messageBytes;
+  }
+
   // --- requests ---
 
   #dispatch(messageId: number, request: Request, controls: readonly Control[], bytes: number): void {
@@ -203,7 +215,7 @@ export class Client implements ConnectionHandler {
         : readControls(request.op, controls, this.directory.hooks.controls);
     switch (request.op) {
       case 'bindRequest':
-        return this.#bind(messageId, request, controls);
+        return startBind(this, messageId, request, controls);
       case 'searchRequest':
         if (read.sync !== undefined) return startSync(this, messageId, request, read.sync);
         return startSearch(this, messageId, request, read);
@@ -261,10 +273,10 @@ export class Client implements ConnectionHandler {
       return writeSuccess(this.connection.writer(), messageId, RESPONSE_TAG[update.request.op]);
     this.transaction = undefined;
     this.answer(update.request.op, messageId, resultOf('adminLimitExceeded', 'the transaction is too large'));
-    this.#noticeOfAbort(transaction, 'adminLimitExceeded');
+    this.noticeOfAbort(transaction, 'adminLimitExceeded');
   }
 
-  #noticeOfAbort(transaction: Transaction, code: 'adminLimitExceeded' | 'operationsError'): void {
+  noticeOfAbort(transaction: Transaction, code: 'adminLimitExceeded' | 'operationsError'): void {
     this.reply(0, {
       result: resultOf(code),
       oid: EXTENDED.abortedTransactionNotice,
@@ -306,94 +318,9 @@ export class Client implements ConnectionHandler {
     this.reply(messageId, { result: SUCCESS, oid: EXTENDED.startTls });
     this.connection.startTls();
   }
-
-  // --- binds ---
-
-  #bind(messageId: number, request: BindRequest, controls: readonly Control[]): void {
-    if (this.#binding) refuse('busy', 'a bind is under way');
-    this.#beforeBind();
-    const own = this.directory.hooks.controls;
-    const critical = controls.find((control) => control.critical && own?.includes(control.oid) !== true);
-    if (critical !== undefined)
-      refuse('unavailableCriticalExtension', `control ${critical.oid} is not supported here`);
-    if (request.version !== 3) refuse('protocolError', 'only LDAP version 3 is spoken here');
-    const { authentication, name } = request;
-    if (
-      authentication.kind === 'sasl' &&
-      !this.server.saslMechanisms.includes(authentication.mechanism.toUpperCase())
-    ) {
-      refuse('authMethodNotSupported', 'this SASL mechanism is not supported');
-    }
-    if (authentication.kind === 'simple' && authentication.password.length === 0) {
-      // RFC 4513 §5.1.2: a name without password is a client's mistake, not a proof.
-      if (name !== '')
-        refuse('unwillingToPerform', 'unauthenticated bind (name without password) is not allowed');
-      return this.answer('bindRequest', messageId, SUCCESS);
-    }
-    this.#authenticate(messageId, request, controls);
-  }
-
-  /** RFC 4511 §4.2.1 and RFC 4513 §4: a bind begins with nobody, and with nothing under way. */
-  #beforeBind(): void {
-    this.session.identity = this.session.initial;
-    this.limits = this.server.limitsOf(this.session);
-    for (const operation of [...this.#operations.values()]) if (operation.cancel()) this.finished(operation);
-    if (this.transaction !== undefined) this.#noticeOfAbort(this.transaction, 'operationsError');
-    this.transaction = undefined;
-  }
-
-  #authenticate(messageId: number, request: BindRequest, controls: readonly Control[]): void {
-    const { hooks, clock, log } = this.directory;
-    const { throttle } = this.server;
-    const { remoteAddress } = this.connection;
-    this.#binding = true;
-    this.connection.pause();
-    const finish = (outcome: AuthenticateResult): void => {
-      this.#binding = false;
-      if ('identity' in outcome) {
-        throttle.succeeded(remoteAddress);
-        this.session.identity = outcome.identity;
-        this.limits = this.server.limitsOf(this.session);
-        this.connection.maxMessageBytes = this.limits.messageBytes;
-      }
-      this.answer(
-        'bindRequest',
-        messageId,
-        'identity' in outcome ? SUCCESS : outcome.result,
-        outcome.controls,
-      );
-      if (this.connection.open) this.connection.resume();
-    };
-    const judge = async (): Promise<void> => {
-      const before = throttle.waiting(remoteAddress, clock.monotonic());
-      if (before > 0) await clock.sleep('directory.bind-throttle', before);
-      if (!this.connection.open) return;
-      let outcome: AuthenticateResult;
-      try {
-        outcome =
-          (await hooks.authenticate?.({
-            name: request.name,
-            authentication: request.authentication,
-            controls,
-            session: this.session,
-          })) ?? NO_ACCOUNTS;
-      } catch (error) {
-        const result = resultOfError(error);
-        if (result === undefined) log.error('judging a bind failed', { error });
-        outcome = { result: result ?? resultOf('other', 'internal error') };
-      }
-      if ('result' in outcome && outcome.result.code === RESULT_CODE.invalidCredentials) {
-        const delay = throttle.failed(remoteAddress, clock.monotonic());
-        if (delay > 0) await clock.sleep('directory.bind-throttle', delay);
-      }
-      finish(outcome);
-    };
-    void judge();
-  }
 }
 
 const NO_CONTROLS: RequestControls = {};
-const NO_ACCOUNTS: AuthenticateResult = { result: resultOf('invalidCredentials') };
 
 function factsOf(connection: ServerConnection): ConnectionFacts {
   const kind =

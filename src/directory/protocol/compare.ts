@@ -4,8 +4,9 @@ import { RESULT_CODE } from '../../ldap/result-code.ts';
 import { DescriptorSet } from '../entry/entry.ts';
 import { Refusal, refuse } from '../refusal.ts';
 import type { AttributeType } from '../schema/schema.ts';
-import { compileFilter, TRUE, UNDEFINED } from '../search/filter.ts';
-import { visibleAncestor } from '../update/update.ts';
+import { compileFilter } from '../search/filter.ts';
+import { TRUE, UNDEFINED } from '../search/matcher.ts';
+import { visibleAncestor } from '../update/context.ts';
 import type { Client } from './client.ts';
 
 /** True or false; everything else is a refusal. An attribute the session may not compare is one that isn't there. */

@@ -7,7 +7,7 @@ import type { Frame } from '../../ldap/framer.ts';
 import { OPERATION_TAG } from '../../ldap/operation-tag.ts';
 import type { Scope } from '../../ldap/message.ts';
 import { hashBytes } from '../index/hash.ts';
-import { MANY } from '../database.ts';
+import { MANY } from '../index/value-index.ts';
 import type { Directory } from '../directory.ts';
 import { DescriptorSet } from '../entry/entry.ts';
 import { EntryView } from '../entry/layout.ts';
@@ -85,7 +85,7 @@ export class FastSearch {
       plan.stored === filterOptions.addressType && filterOptions.addressHasher !== undefined
         ? filterOptions.addressHasher(value)
         : plan.stored.equality?.normalise(value, database.names);
-    const id = normal === undefined ? 0 : database.firstEqual(plan.stored, normal);
+    const id = normal === undefined ? 0 : database.values.first(plan.stored, normal);
     if (id >= MANY) return false;
     const writer = client.connection.writer();
     if (id !== 0 && normal !== undefined && this.#inScope(id, plan) && database.read(id, this.#view)) {
@@ -95,7 +95,7 @@ export class FastSearch {
         rights.visible &&
         rights.maySearch(plan.asked) &&
         rights.maySearch(plan.stored) &&
-        database.viewHasValue(view, plan.stored, normal)
+        database.values.has(view, plan.stored, normal)
       ) {
         plan.selection.write(writer, this.#messageId, id, view, rights, session);
       }
@@ -200,7 +200,7 @@ export class FastSearch {
     if (
       stored === undefined ||
       stored.equality === undefined ||
-      !database.isIndexed(stored) ||
+      !database.values.covers(stored) ||
       computed.has(stored)
     )
       return undefined;

@@ -1,5 +1,5 @@
 /** A client's open transaction (RFC 5805): updates gathered in order, bounded; nothing of it is visible before the commit. */
-import type { Update } from '../update/update.ts';
+import type { Update } from '../update/context.ts';
 import type { ClientLimits } from './limits.ts';
 
 export class Transaction {

@@ -10,7 +10,7 @@ import type { ComputedAttribute } from '../entry/computed.ts';
 import { EntryView } from '../entry/layout.ts';
 import type { AttributeType } from '../schema/schema.ts';
 import type { Session } from '../session.ts';
-import { type MatchContext, type Matcher, TRUE } from './filter.ts';
+import { type MatchContext, type Matcher, TRUE } from './matcher.ts';
 
 export interface SearchTask {
   /** Record number of the base; 0 is the root, above the naming contexts. */

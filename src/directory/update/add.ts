@@ -5,7 +5,7 @@ import { LONGEST_RDN } from '../entry/draft.ts';
 import { type Name, type NameValue, showName } from '../entry/name.ts';
 import { refuse } from '../refusal.ts';
 import { canonicalClasses, checkValues, normalOrRaw } from './entry-rules.ts';
-import { stamp, type UpdateContext, visibleAncestor } from './update.ts';
+import { stamp, type UpdateContext, visibleAncestor } from './context.ts';
 
 /** Adds an entry, or with `replace` gives an existing one this content; returns its number. */
 export function addEntry(context: UpdateContext, request: AddRequest, replace: boolean): number {

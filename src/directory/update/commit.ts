@@ -6,7 +6,8 @@ import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { Control, LdapResult } from '../../ldap/message.ts';
 import type { AccessControl } from '../access/access.ts';
-import type { ChangeNumber, Database, DatabaseChange } from '../database.ts';
+import type { ChangeNumber, Database } from '../database.ts';
+import type { DatabaseChange } from '../database-change.ts';
 import type { ComputedAttribute } from '../entry/computed.ts';
 import { Entry } from '../entry/entry.ts';
 import { EntryView } from '../entry/layout.ts';
@@ -15,7 +16,8 @@ import type { AttributeType } from '../schema/schema.ts';
 import type { FilterOptions } from '../search/filter.ts';
 import type { Session } from '../session.ts';
 import { EntryRules } from './entry-rules.ts';
-import { applyUpdate, type Update, type UpdateContext } from './update.ts';
+import type { Update, UpdateContext } from './context.ts';
+import { applyUpdate } from './update.ts';
 
 /** One entry's change in a committed group. */
 export interface Change {

@@ -1,6 +1,6 @@
 /** Delete (RFC 4511 §4.8). */
 import { refuse } from '../refusal.ts';
-import type { UpdateContext } from './update.ts';
+import type { UpdateContext } from './context.ts';
 
 export function deleteEntry(
   { database, change, access, session, inTransaction }: UpdateContext,

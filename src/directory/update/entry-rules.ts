@@ -130,7 +130,10 @@ export class EntryRules {
     const must = new Set<AttributeType>();
     const allowed = new Set<AttributeType>();
     for (const item of classes) {
-      for (const type of item.must) must.add(type).has(type) && allowed.add(type);
+      for (const type of item.must) {
+        must.add(type);
+        allowed.add(type);
+      }
       for (const type of item.may) allowed.add(type);
     }
     const objectClass = this.#database.schema.attributeType('objectClass');

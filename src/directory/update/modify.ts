@@ -7,7 +7,7 @@ import type { Descriptor } from '../entry/dictionary.ts';
 import { refuse } from '../refusal.ts';
 import { SYNTAX } from '../schema/syntax.ts';
 import { canonicalClasses, checkValues, normalOrRaw } from './entry-rules.ts';
-import { stamp, type UpdateContext } from './update.ts';
+import { stamp, type UpdateContext } from './context.ts';
 
 export function modifyEntry(context: UpdateContext, id: number, request: ModifyRequest): void {
   const { database, change, access, session, inTransaction } = context;

@@ -6,7 +6,7 @@ import type { Name, NameValue } from '../entry/name.ts';
 import { refuse } from '../refusal.ts';
 import { addNameValues } from './add.ts';
 import { checkValues, normalOrRaw } from './entry-rules.ts';
-import { stamp, type UpdateContext, visibleAncestor } from './update.ts';
+import { stamp, type UpdateContext, visibleAncestor } from './context.ts';
 
 export function renameEntry(context: UpdateContext, id: number, request: ModifyDnRequest): void {
   const { database, change, access, session, inTransaction } = context;

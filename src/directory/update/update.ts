@@ -3,62 +3,18 @@
  * whoever runs the group rolls it back. It owns the order of checks; each operation has a file of its own.
  */
 import { BerWriter } from '../../asn1/writer.ts';
-import type { Random } from '../../base/random.ts';
 import { CONTROL } from '../../ldap/control.ts';
-import type {
-  AddRequest,
-  Control,
-  DeleteRequest,
-  Filter,
-  ModifyDnRequest,
-  ModifyRequest,
-} from '../../ldap/message.ts';
-import type { AccessControl } from '../access/access.ts';
-import type { ChangeNumber, Database, DatabaseChange } from '../database.ts';
-import type { Draft } from '../entry/draft.ts';
+import type { Control } from '../../ldap/message.ts';
 import { EntryView } from '../entry/layout.ts';
-import type { ComputedAttribute } from '../entry/computed.ts';
 import { refuse } from '../refusal.ts';
-import type { AttributeType } from '../schema/schema.ts';
-import { compileFilter, type FilterOptions, TRUE } from '../search/filter.ts';
+import { compileFilter } from '../search/filter.ts';
+import { TRUE } from '../search/matcher.ts';
 import { Selection } from '../search/selection.ts';
-import type { Session } from '../session.ts';
 import { addEntry } from './add.ts';
+import { type Update, type UpdateContext, visibleAncestor } from './context.ts';
 import { deleteEntry } from './delete.ts';
-import type { EntryRules } from './entry-rules.ts';
 import { modifyEntry } from './modify.ts';
 import { renameEntry } from './rename.ts';
-
-export type UpdateRequest = AddRequest | ModifyRequest | DeleteRequest | ModifyDnRequest;
-
-/** An update with what its controls ask. */
-export interface Update {
-  readonly request: UpdateRequest;
-  /** In transactions: named in the answer when this one fails (RFC 5805 §2.3). */
-  readonly messageId?: number;
-  /** Postern's control: add replaces an existing entry, delete of a missing one succeeds. */
-  readonly idempotent?: boolean;
-  /** RFC 4528 */
-  readonly assertion?: Filter;
-  /** RFC 4527: attribute selections. */
-  readonly preRead?: readonly string[];
-  readonly postRead?: readonly string[];
-}
-
-/** What every operation of a group has at hand. */
-export interface UpdateContext {
-  readonly database: Database;
-  readonly change: DatabaseChange;
-  readonly rules: EntryRules;
-  readonly access: AccessControl;
-  readonly computed: ReadonlyMap<AttributeType, ComputedAttribute>;
-  readonly filterOptions: FilterOptions;
-  readonly session: Session;
-  readonly random: Random;
-  /** The session's number in the dictionary of names. */
-  readonly nameId: number;
-  readonly inTransaction: boolean;
-}
 
 /** Carries an update out; returns the response's controls. Refuses as RFC 4511 says. */
 export function applyUpdate(context: UpdateContext, update: Update): Control[] {
@@ -104,17 +60,6 @@ function mayKnow({ access, session, inTransaction }: UpdateContext, id: number):
   );
 }
 
-/** DN for matchedDN: the nearest entry above that the session may know of. */
-export function visibleAncestor(
-  context: Pick<UpdateContext, 'database' | 'access' | 'session'>,
-  start: number,
-): string {
-  const { database, access, session } = context;
-  for (let id = start; id !== 0; id = database.tree.parent(id))
-    if (access.view(session, id).visible) return database.dnText(id);
-  return '';
-}
-
 function assertTrue(context: UpdateContext, update: Update, id: number): void {
   if (update.assertion === undefined) return;
   const { database, access, session, computed } = context;
@@ -144,13 +89,4 @@ function readControl(
     session,
   );
   return { oid, critical: false, value: writer.toBuffer() };
-}
-
-/** Stamps a draft as changed now by this session. */
-export function stamp({ database, nameId }: UpdateContext, draft: Draft): ChangeNumber {
-  const number = database.nextChange();
-  draft.changed = number.time;
-  draft.changeCount = number.count;
-  draft.modifier = nameId;
-  return number;
 }
