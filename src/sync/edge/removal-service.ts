@@ -98,16 +98,14 @@ export class RemovalService {
   async #marked(kind: string): Promise<number[]> {
     const base = KIND_BASES[kind] ?? '';
     const ids: number[] = [];
-    await this.#options
-      .directory()
-      .scan(
-        {
-          base,
-          scope: 'one',
-          filter: '(&(|(posternPendingDelete=*)(posternPendingAddress=*))(!(posternKept=*)))',
-        },
-        (entry) => ids.push(entry.id),
-      );
+    await this.#options.directory().scan(
+      {
+        base,
+        scope: 'one',
+        filter: '(&(|(posternPendingDelete=*)(posternPendingAddress=*))(!(posternKept=*)))',
+      },
+      (entry) => ids.push(entry.id),
+    );
     return ids;
   }
 }
