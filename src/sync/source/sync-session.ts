@@ -10,6 +10,7 @@ import type { Control, LdapResult } from '../../ldap/message.ts';
 import { RESULT_CODE } from '../../ldap/result-code.ts';
 import { decodeSyncDone, decodeSyncInfo, decodeSyncState, type SyncInfo } from '../../ldap/sync-values.ts';
 import { entryAttributes } from './entry-attributes.ts';
+import { mergeCookies } from './csn-cookie.ts';
 import { searchFailure } from './source-error.ts';
 import type { FeedEvent } from './source.ts';
 
@@ -19,12 +20,14 @@ export interface SyncSession {
   readonly sent: Buffer | undefined;
   /** At the end of the refresh, what was not mentioned is gone: all of it was sent, or a present phase listed the rest. */
   readonly sweep: boolean;
+  /** Stands for everything delivered; from the end of the refresh on. */
+  readonly reached: Buffer | undefined;
   /** Referral objects met: they are no recipients, and nobody follows them. */
   readonly referrals: number;
 }
 
 export function startSync(cookie: Buffer | undefined): SyncSession {
-  return { stage: 'refresh', sent: cookie, sweep: cookie === undefined, referrals: 0 };
+  return { stage: 'refresh', sent: cookie, sweep: cookie === undefined, reached: undefined, referrals: 0 };
 }
 
 /**
@@ -70,7 +73,7 @@ export function finish(
   if (control === undefined) throw violation('it ended the refresh without saying so');
   const done = decodeSyncDone(control.value);
   const sweep = session.sweep || !done.refreshDeletes;
-  events.push({ kind: 'complete', sweep, cookie: worthKeeping(done.cookie) ?? session.sent });
+  events.push({ kind: 'complete', sweep, cookie: kept(done.cookie) ?? session.sent });
   return 'over';
 }
 
@@ -91,32 +94,26 @@ function receiveEntry(session: SyncSession, item: SearchItem, events: FeedEvent[
     const attributes = entryAttributes(operation.attributes);
     events.push({ kind: 'upsert', entry: { guid: entryUuid, dn: operation.dn, attributes } });
   }
-  pushPosition(session, cookie, events);
-  return referral ? { ...session, referrals: session.referrals + 1 } : session;
+  const next = reach(session, cookie, events);
+  return referral ? { ...next, referrals: next.referrals + 1 } : next;
 }
 
 function receiveInfo(session: SyncSession, info: SyncInfo, events: FeedEvent[]): SyncSession {
   switch (info.kind) {
     case 'newCookie':
-      pushPosition(session, info.cookie, events);
-      return session;
+      return reach(session, info.cookie, events);
     case 'idSet':
       if (info.refreshDeletes) for (const guid of info.entryUuids) events.push({ kind: 'delete', guid });
       else pushPresent(events, info.entryUuids);
-      pushPosition(session, info.cookie, events);
-      return session;
+      return reach(session, info.cookie, events);
     case 'refreshDelete':
     case 'refreshPresent': {
       if (session.stage === 'persist') throw violation('it began another refresh after the refresh');
       const sweep = session.sweep || info.kind === 'refreshPresent';
       if (!info.refreshDone) return { ...session, sweep };
-      const cookie = worthKeeping(info.cookie) ?? session.sent;
-      events.push({
-        kind: 'complete',
-        sweep,
-        cookie: cookie === undefined ? undefined : Buffer.from(cookie),
-      });
-      return { ...session, stage: 'persist', sweep };
+      const reached = kept(info.cookie) ?? session.sent;
+      events.push({ kind: 'complete', sweep, cookie: reached });
+      return { ...session, stage: 'persist', sweep, reached };
     }
     default:
       return info satisfies never;
@@ -127,13 +124,19 @@ function pushPresent(events: FeedEvent[], guids: readonly Buffer[]): void {
   events.push({ kind: 'present', guids });
 }
 
-function pushPosition(session: SyncSession, cookie: Buffer | undefined, events: FeedEvent[]): void {
-  const kept = session.stage === 'persist' ? worthKeeping(cookie) : undefined;
-  if (kept !== undefined) events.push({ kind: 'position', cookie: Buffer.from(kept) });
+/** A cookie that came with an event, or alone. */
+function reach(session: SyncSession, cookie: Buffer | undefined, events: FeedEvent[]): SyncSession {
+  const next = session.stage === 'persist' ? kept(cookie) : undefined;
+  if (next === undefined) return session;
+  const reached = mergeCookies(session.reached, next);
+  events.push({ kind: 'position', cookie: reached });
+  return { ...session, reached };
 }
 
-function worthKeeping(cookie: Buffer | undefined): Buffer | undefined {
-  return cookie === undefined || cookie.length === 0 || cookie.includes(',delcsn=') ? undefined : cookie;
+/** A copy of a cookie that may be kept. */
+function kept(cookie: Buffer | undefined): Buffer | undefined {
+  const none = cookie === undefined || cookie.length === 0 || cookie.includes(',delcsn=');
+  return none ? undefined : Buffer.from(cookie);
 }
 
 function violation(what: string, cause?: unknown): PosternError {
