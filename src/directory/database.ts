@@ -9,7 +9,7 @@ import { type Draft, readDraft } from './entry/draft.ts';
 import { Dictionary } from './entry/dictionary.ts';
 import { EntryView, LAYOUT_VERSION } from './entry/layout.ts';
 import { type Name, NameReader, normalName } from './entry/name.ts';
-import { hashBytes, mixHash } from './index/hash.ts';
+import { equalBytes, hashBytes, mixHash } from './index/hash.ts';
 import { HashIndex } from './index/hash-index.ts';
 import { Tree } from './index/tree.ts';
 import { MANY, ValueIndexes } from './index/value-index.ts';
@@ -187,7 +187,7 @@ export class Database {
     const view = this.#view;
     if (this.tree.parent(id) !== parent || !this.read(id, view)) return false;
     const start = view.normalRdnStart;
-    return normalRdn.compare(view.buffer, start, start + view.normalRdnLength) === 0;
+    return equalBytes(view.buffer, start, start + view.normalRdnLength, normalRdn);
   }
 
   /** An entry's DN as sent, UTF-8. Not to be written to. */
@@ -327,8 +327,8 @@ export class Database {
     if (!this.read(id, view) || view.parent !== draft.parent) return false;
     const start = view.normalRdnStart;
     return (
-      draft.normalRdn.compare(view.buffer, start, start + view.normalRdnLength) === 0 &&
-      draft.rdn.compare(view.buffer, view.rdnStart, view.rdnStart + view.rdnLength) === 0
+      equalBytes(view.buffer, start, start + view.normalRdnLength, draft.normalRdn) &&
+      equalBytes(view.buffer, view.rdnStart, view.rdnStart + view.rdnLength, draft.rdn)
     );
   }
 

@@ -17,7 +17,7 @@ export interface VirtualAttribute {
   readonly attribute: string;
   /** The entries it may be asked of: those at or below this DN. */
   readonly subtree: string;
-  /** Its values for one entry; empty when it has none there. Must not wait. */
+  /** Its values for one entry; empty when it has none there. Must not wait. A function without parameters costs no copy of the entry. */
   compute(entry: Entry, session: Session): readonly Buffer[];
 }
 
@@ -118,6 +118,7 @@ export function computedAttributes(
       }
       if (baseId === 0 || !database.tree.isWithin(id, baseId))
         return earlier?.values(id, view, session) ?? NONE;
+      if (item.compute.length === 0) return (item.compute as () => readonly Buffer[])();
       return item.compute(
         new Entry(database, id, database.dnText(id), Buffer.from(view.buffer.subarray(view.start, view.end))),
         session,

@@ -36,3 +36,10 @@ function mix(h: number): number {
   h = Math.imul(h, 0xc2b2ae35);
   return (h ^ (h >>> 16)) >>> 0;
 }
+
+/** True when `bytes[start..end)` are `other`. For the short runs of names and values a loop beats a call into native code. */
+export function equalBytes(bytes: Uint8Array, start: number, end: number, other: Uint8Array): boolean {
+  if (end - start !== other.length) return false;
+  for (let i = 0, at = start; at < end; i++, at++) if (bytes[at] !== other[i]) return false;
+  return true;
+}

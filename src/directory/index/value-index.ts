@@ -4,9 +4,17 @@
  */
 import { PosternError } from '../../base/error.ts';
 import type { Dictionary } from '../entry/dictionary.ts';
-import { contentLength, contentStart, type EntryView, valuesStart } from '../entry/layout.ts';
+import {
+  contentLength,
+  contentStart,
+  type EntryView,
+  ROW_LENGTH,
+  u16,
+  u32,
+  valuesStart,
+} from '../entry/layout.ts';
 import type { AttributeType, RuleContext, Schema } from '../schema/schema.ts';
-import { hashBytes } from './hash.ts';
+import { equalBytes, hashBytes } from './hash.ts';
 import { HashIndex } from './hash-index.ts';
 
 /** From here on, a result of `first` says "several". */
@@ -20,6 +28,8 @@ interface TypeIndex {
   readonly seed: number;
   /** Values are compared octet by octet: no normal form has to be made. */
   readonly plain: boolean;
+  /** The last value that had to be normalised, and its hash. */
+  readonly recent: { value: Buffer | undefined; hash: number };
 }
 
 export class ValueIndexes {
@@ -49,6 +59,7 @@ export class ValueIndexes {
         table: new HashIndex(),
         seed: seed ^ Math.imul(type.index + 1, 0x9e3779b1),
         plain,
+        recent: { value: undefined, hash: 0 },
       });
     }
   }
@@ -96,23 +107,37 @@ export class ValueIndexes {
   /** True when the entry in the view has a value with this normal form, subtypes included. */
   has(view: EntryView, type: AttributeType, normal: Buffer): boolean {
     const { buffer } = view;
-    for (let n = 0, count = view.attributeCount; n < count; n++) {
-      const descriptor = view.descriptor(n);
+    const first = view.attributes;
+    for (let row = view.rows, start = first; row < first; row += ROW_LENGTH) {
+      const descriptor = u16(buffer, row);
+      const end = first + u32(buffer, row + 2);
       const stored = this.#dictionary.descriptor(descriptor).type;
-      if (stored !== type && !type.family.includes(stored)) continue;
-      const end = view.attributeEnd(n);
-      const plain = this.#index(descriptor)?.plain === true;
-      for (let at = valuesStart(buffer, view.attributeStart(n)); at < end; ) {
-        const start = contentStart(buffer, at);
-        at = start + contentLength(buffer, at);
-        if (plain) {
-          if (normal.compare(buffer, start, at) === 0) return true;
-        } else if (
-          stored.equality?.normalise(buffer.subarray(start, at), this.#rules)?.equals(normal) === true
-        ) {
-          return true;
-        }
-      }
+      if (
+        (stored === type || type.family.includes(stored)) &&
+        this.#hasAmong(buffer, start, end, descriptor, stored, normal)
+      )
+        return true;
+      start = end;
+    }
+    return false;
+  }
+
+  #hasAmong(
+    buffer: Buffer,
+    start: number,
+    end: number,
+    descriptor: number,
+    type: AttributeType,
+    normal: Buffer,
+  ): boolean {
+    const plain = this.#index(descriptor)?.plain === true;
+    for (let at = valuesStart(buffer, start); at < end; ) {
+      const content = contentStart(buffer, at);
+      at = content + contentLength(buffer, at);
+      if (plain) {
+        if (equalBytes(buffer, content, at, normal)) return true;
+      } else if (type.equality?.normalise(buffer.subarray(content, at), this.#rules)?.equals(normal) === true)
+        return true;
     }
     return false;
   }
@@ -120,23 +145,40 @@ export class ValueIndexes {
   /** Brings the values of the entry in the view into the indexes, or takes them out. */
   link(view: EntryView, id: number, add: boolean): void {
     const { buffer } = view;
-    for (let n = 0, count = view.attributeCount; n < count; n++) {
-      const index = this.#index(view.descriptor(n));
-      if (index === null) continue;
-      const end = view.attributeEnd(n);
-      for (let at = valuesStart(buffer, view.attributeStart(n)); at < end; ) {
-        const start = contentStart(buffer, at);
-        at = start + contentLength(buffer, at);
-        const hash = this.#hash(index, buffer, start, at);
-        if (hash === undefined) continue;
-        if (add) index.table.add(hash, id);
-        else index.table.remove(hash, id);
+    const first = view.attributes;
+    for (let row = view.rows, start = first; row < first; row += ROW_LENGTH) {
+      const end = first + u32(buffer, row + 2);
+      const index = this.#index(u16(buffer, row));
+      if (index !== null) {
+        for (let at = valuesStart(buffer, start); at < end; ) {
+          const content = contentStart(buffer, at);
+          at = content + contentLength(buffer, at);
+          const hash = this.#hash(index, buffer, content, at);
+          if (hash === undefined) continue;
+          if (add) index.table.add(hash, id);
+          else index.table.remove(hash, id);
+        }
       }
+      start = end;
     }
   }
 
   #hash(index: TypeIndex, buffer: Buffer, start: number, end: number): number | undefined {
-    if (index.plain) return hashBytes(buffer, start, end, index.seed);
+    const isNormal = index.type.equality?.isNormal;
+    if (index.plain || isNormal?.(buffer, start, end) === true)
+      return hashBytes(buffer, start, end, index.seed);
+    // Object classes and the like: few values, many times.
+    const { recent } = index;
+    if (recent.value !== undefined && equalBytes(buffer, start, end, recent.value)) return recent.hash;
+    const hash = this.#normalHash(index, buffer, start, end);
+    if (hash !== undefined && end - start <= 64) {
+      recent.value = Buffer.from(buffer.subarray(start, end));
+      recent.hash = hash;
+    }
+    return hash;
+  }
+
+  #normalHash(index: TypeIndex, buffer: Buffer, start: number, end: number): number | undefined {
     const normal = index.type.equality?.normalise(buffer.subarray(start, end), this.#rules);
     return normal === undefined ? undefined : hashBytes(normal, 0, normal.length, index.seed);
   }

@@ -6,7 +6,7 @@
 import type { Frame } from '../../ldap/framer.ts';
 import { OPERATION_TAG } from '../../ldap/operation-tag.ts';
 import type { Scope } from '../../ldap/message.ts';
-import { hashBytes } from '../index/hash.ts';
+import { equalBytes, hashBytes } from '../index/hash.ts';
 import { MANY } from '../index/value-index.ts';
 import type { Directory } from '../directory.ts';
 import { DescriptorSet } from '../entry/entry.ts';
@@ -172,9 +172,9 @@ export class FastSearch {
     if (
       plan !== undefined &&
       plan.typesOnly === this.#typesOnly &&
-      plan.head.compare(b, this.#headStart, this.#headEnd) === 0 &&
-      plan.attribute.compare(b, this.#attributeStart, this.#attributeEnd) === 0 &&
-      plan.list.compare(b, this.#listStart, end) === 0
+      equalBytes(b, this.#headStart, this.#headEnd, plan.head) &&
+      equalBytes(b, this.#attributeStart, this.#attributeEnd, plan.attribute) &&
+      equalBytes(b, this.#listStart, end, plan.list)
     )
       return plan;
     const fresh = this.#makePlan(b, end);

@@ -3,7 +3,14 @@
  * octet, are ordered as the octets are, and a substring is looked for in the form that `spaced` gives. A value that a rule
  * can't normalise makes the comparison Undefined.
  */
-import { prepare, prepareSubstring, prepareWithout, spaced, decodeUtf8 } from './string-preparation.ts';
+import {
+  prepare,
+  prepareSubstring,
+  prepareWithout,
+  spaced,
+  decodeUtf8,
+  isPrepared,
+} from './string-preparation.ts';
 import { canonicalTime } from './generalized-time.ts';
 import { SYNTAX, splitOptionalUid } from './syntax.ts';
 
@@ -26,6 +33,8 @@ export interface MatchingRule {
   readonly syntax: string;
   /** Normal form of a stored or asserted value. */
   normalise(value: Buffer, context: RuleContext): Buffer | undefined;
+  /** A quick look that may say: this value is its own normal form. */
+  readonly isNormal?: (bytes: Uint8Array, start: number, end: number) => boolean;
   /** For substrings rules: the form of a normalised value in which parts are looked for, and that of a part. */
   readonly searchable?: (normal: Buffer) => Buffer;
   readonly part?: (value: Buffer, place: SubstringPlace) => Buffer | undefined;
@@ -192,6 +201,9 @@ export const MATCHING_RULES: readonly MatchingRule[] = [
       kind: 'equality',
       syntax,
       normalise,
+      ...(normalise === caseIgnore || normalise === caseExact
+        ? { isNormal: (bytes, start, end) => isPrepared(bytes, start, end, normalise === caseIgnore) }
+        : {}),
     }),
   ),
   ...(

@@ -85,6 +85,18 @@ export function prepare(value: Buffer, fold: boolean): Buffer | undefined {
   return at === 0 ? EMPTY : out.subarray(0, at);
 }
 
+/** True when octets are printable ASCII that `prepare` would hand back as they are: for whoever wants to spare the copy. */
+export function isPrepared(bytes: Uint8Array, start: number, end: number, fold: boolean): boolean {
+  let previous = 0x20;
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i] as number;
+    if (byte < 0x20 || byte > 0x7e || (fold && byte >= 0x41 && byte <= 0x5a)) return false;
+    if (byte === 0x20 && previous === 0x20) return false;
+    previous = byte;
+  }
+  return start === end || previous !== 0x20;
+}
+
 function prepareUnicode(value: Buffer, fold: boolean): Buffer | undefined {
   const text = prepareText(value, fold);
   return text === undefined ? undefined : Buffer.from(collapse(text));

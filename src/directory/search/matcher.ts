@@ -8,6 +8,7 @@ import type { Database } from '../database.ts';
 import type { ComputedAttribute } from '../entry/computed.ts';
 import type { DescriptorSet } from '../entry/entry.ts';
 import { contentLength, contentStart, type EntryView, valuesStart } from '../entry/layout.ts';
+import { equalBytes } from '../index/hash.ts';
 import type { AttributeType, MatchingRule } from '../schema/schema.ts';
 import type { Session } from '../session.ts';
 
@@ -151,7 +152,7 @@ export class ValueMatcher implements Matcher {
         const start = contentStart(buffer, at);
         at = start + contentLength(buffer, at);
         if (this.#plain) {
-          if ((this.#equal as Buffer).compare(buffer, start, at) === 0) return TRUE;
+          if (equalBytes(buffer, start, at, this.#equal as Buffer)) return TRUE;
           continue;
         }
         const truth = this.#one(buffer.subarray(start, at), context);

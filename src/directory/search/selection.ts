@@ -10,7 +10,16 @@ import type { AccessView } from '../access/access.ts';
 import type { Database } from '../database.ts';
 import type { ComputedAttribute } from '../entry/computed.ts';
 import { DescriptorSet } from '../entry/entry.ts';
-import { contentLength, contentStart, type EntryView, valuesBetween, valuesStart } from '../entry/layout.ts';
+import {
+  contentLength,
+  contentStart,
+  type EntryView,
+  ROW_LENGTH,
+  u16,
+  u32,
+  valuesBetween,
+  valuesStart,
+} from '../entry/layout.ts';
 import type { AttributeType } from '../schema/schema.ts';
 import type { Session } from '../session.ts';
 
@@ -138,12 +147,14 @@ export class Selection {
       sending.computed.length === 0 ? NO_VALUES : this.#computedValues(sending, id, view, session);
     const { typesOnly } = this;
     const { buffer } = view;
-    const count = view.attributeCount;
+    const first = view.attributes;
+    const rows = view.rows;
     let list = 0;
-    for (let n = 0; n < count; n++) {
-      if (this.#flag(sending, access, view.descriptor(n)) !== 1) continue;
-      const start = view.attributeStart(n);
-      list += typesOnly ? typeOnlyLength(buffer, start) : view.attributeEnd(n) - start;
+    for (let row = rows, start = first; row < first; row += ROW_LENGTH) {
+      const end = first + u32(buffer, row + 2);
+      if (this.#flag(sending, access, u16(buffer, row)) === 1)
+        list += typesOnly ? typeOnlyLength(buffer, start) : end - start;
+      start = end;
     }
     for (const item of extra) list += 1 + lengthOctets(item.contentLength) + item.contentLength;
     const parent = view.parent;
@@ -167,19 +178,18 @@ export class Selection {
     writer.header(TAG.sequence, list);
     // Neighbours go out in one copy.
     let from = -1;
-    for (let n = 0; n < count; n++) {
-      const send = this.#flag(sending, access, view.descriptor(n)) === 1;
-      if (typesOnly) {
-        if (send) writeTypeOnly(writer, buffer, view.attributeStart(n));
-        continue;
-      }
-      if (send && from === -1) from = n;
+    let end = first;
+    for (let row = rows; row < first; row += ROW_LENGTH) {
+      const start = end;
+      const send = this.#flag(sending, access, u16(buffer, row)) === 1;
+      if (send && from === -1) from = start;
       if (!send && from !== -1) {
-        writer.raw(buffer.subarray(view.attributeStart(from), view.attributeEnd(n - 1)));
+        copyAttributes(writer, buffer, from, start, typesOnly);
         from = -1;
       }
+      end = first + u32(buffer, row + 2);
     }
-    if (from !== -1) writer.raw(buffer.subarray(view.attributeStart(from), view.attributeEnd(count - 1)));
+    if (from !== -1) copyAttributes(writer, buffer, from, end, typesOnly);
     for (const item of extra) {
       writer.header(TAG.sequence, item.contentLength);
       writer.raw(item.wire);
@@ -224,10 +234,19 @@ function typeOnlyLength(buffer: Buffer, attributeStart: number): number {
   return 1 + lengthOctets(content) + content;
 }
 
-function writeTypeOnly(writer: BerWriter, buffer: Buffer, attributeStart: number): void {
-  const length = wireLength(buffer, attributeStart);
-  const at = contentStart(buffer, attributeStart);
-  writer.header(TAG.sequence, length + 2);
-  writer.raw(buffer.subarray(at, at + length));
-  writer.header(TAG.set, 0);
+function copyAttributes(
+  writer: BerWriter,
+  buffer: Buffer,
+  from: number,
+  to: number,
+  typesOnly: boolean,
+): void {
+  if (!typesOnly) return writer.raw(buffer.subarray(from, to));
+  for (let at = from; at < to; at = contentStart(buffer, at) + contentLength(buffer, at)) {
+    const length = wireLength(buffer, at);
+    const description = contentStart(buffer, at);
+    writer.header(TAG.sequence, length + 2);
+    writer.raw(buffer.subarray(description, description + length));
+    writer.header(TAG.set, 0);
+  }
 }

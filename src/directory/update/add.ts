@@ -26,7 +26,7 @@ export function addEntry(context: UpdateContext, request: AddRequest, replace: b
   context.rules.check(draft);
   const { time } = stamp(context, draft);
   const before = existing === 0 ? undefined : database.draft(existing);
-  draft.uuid = before?.uuid ?? newUuid(context);
+  draft.uuid = before?.uuid ?? context.uuids.next();
   draft.created = before?.created ?? time;
   draft.creator = before?.creator ?? context.nameId;
   // The view of an entry depends on its place, so the right to add is asked when it stands there; a refusal undoes it.
@@ -98,11 +98,4 @@ export function addNameValues(
     if (!attribute.values.some((v) => normalOrRaw(database, type, v).equals(wanted)))
       attribute.values = [...attribute.values, value];
   }
-}
-
-function newUuid({ random }: UpdateContext): Buffer {
-  const uuid = random.bytes(16);
-  uuid[6] = ((uuid[6] as number) & 0x0f) | 0x40;
-  uuid[8] = ((uuid[8] as number) & 0x3f) | 0x80;
-  return uuid;
 }

@@ -18,6 +18,7 @@ import type { Session } from '../session.ts';
 import { EntryRules } from './entry-rules.ts';
 import type { Update, UpdateContext } from './context.ts';
 import { applyUpdate } from './update.ts';
+import { UuidSource } from './uuid-source.ts';
 
 /** One entry's change in a committed group. */
 export interface Change {
@@ -76,6 +77,7 @@ export interface CommitRequest {
 export class Committer {
   readonly #options: CommitterOptions;
   readonly #rules: EntryRules;
+  readonly #uuids: UuidSource;
   readonly #waiting: CommitRequest[] = [];
   #busy = false;
   readonly #listeners = new Set<(changes: readonly Change[], session: Session) => void>();
@@ -83,6 +85,7 @@ export class Committer {
   constructor(options: CommitterOptions) {
     this.#options = options;
     this.#rules = new EntryRules(options.database);
+    this.#uuids = new UuidSource(options.random);
     const { hooks } = options;
     if (hooks.afterCommit !== undefined)
       this.#listeners.add((changes, session) => hooks.afterCommit?.(changes, session));
@@ -152,6 +155,7 @@ export class Committer {
       ...this.#options,
       change,
       rules: this.#rules,
+      uuids: this.#uuids,
       session,
       nameId: database.dictionary.nameId(session.identity.dn),
       inTransaction: request.inTransaction,

@@ -1,5 +1,4 @@
 /** What an update is, and what every operation of a group has at hand. */
-import type { Random } from '../../base/random.ts';
 import type {
   AddRequest,
   DeleteRequest,
@@ -16,6 +15,7 @@ import type { AttributeType } from '../schema/schema.ts';
 import type { FilterOptions } from '../search/filter.ts';
 import type { Session } from '../session.ts';
 import type { EntryRules } from './entry-rules.ts';
+import type { UuidSource } from './uuid-source.ts';
 
 export type UpdateRequest = AddRequest | ModifyRequest | DeleteRequest | ModifyDnRequest;
 
@@ -42,7 +42,7 @@ export interface UpdateContext {
   readonly computed: ReadonlyMap<AttributeType, ComputedAttribute>;
   readonly filterOptions: FilterOptions;
   readonly session: Session;
-  readonly random: Random;
+  readonly uuids: UuidSource;
   /** The session's number in the dictionary of names. */
   readonly nameId: number;
   readonly inTransaction: boolean;
