@@ -1,21 +1,44 @@
-/** `npm run bench -- NAME [--quick] [--json]`: one benchmark beside its peer, in one run. */
-import { runSyncBenchmark } from './sync.ts';
+/** `npm run bench -- NAME [--quick] [--json] [--only PART] [--profile FOLDER]`: one benchmark beside its peer, in one run. */
+import { parseArgs } from 'node:util';
 import { Report } from './report.ts';
+import { type BenchmarkOptions, runSyncBenchmark, SYNC_PARTS } from './sync.ts';
+import { useWorkFolder } from './work-folder.ts';
 
-const BENCHMARKS: Readonly<Record<string, (report: Report, quick: boolean) => Promise<void>>> = {
-  sync: runSyncBenchmark,
+interface Benchmark {
+  readonly run: (report: Report, options: BenchmarkOptions) => Promise<void>;
+  readonly parts: readonly string[];
+}
+
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  sync: { run: runSyncBenchmark, parts: SYNC_PARTS },
 };
 
-const words = process.argv.slice(2);
-const name = words.find((word) => !word.startsWith('--'));
-const benchmark = name === undefined ? undefined : BENCHMARKS[name];
-if (benchmark === undefined) {
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    only: { type: 'string', multiple: true },
+    profile: { type: 'string' },
+  },
+});
+const benchmark = BENCHMARKS[positionals[0] ?? ''];
+if (benchmark === undefined || values.only?.some((part) => !benchmark.parts.includes(part)) === true) {
+  const known = Object.entries(BENCHMARKS).map(
+    ([name, { parts }]) => `  ${name} (parts: ${parts.join(', ')})`,
+  );
   console.error(
-    `usage: npm run bench -- NAME [--quick] [--json]\nbenchmarks: ${Object.keys(BENCHMARKS).join(', ')}`,
+    `usage: npm run bench -- NAME [--quick] [--json] [--only PART] [--profile FOLDER]\nbenchmarks:\n${known.join('\n')}`,
   );
   process.exit(2);
 }
+useWorkFolder();
 const report = new Report((line) => console.error(line));
-await benchmark(report, words.includes('--quick'));
-if (words.includes('--json')) console.log(JSON.stringify({ figures: report.figures }));
-process.exit(0);
+try {
+  await benchmark.run(report, { quick: values.quick, only: values.only, profile: values.profile });
+} catch (error) {
+  console.error(error);
+  process.exitCode = 1;
+}
+if (values.json) console.log(JSON.stringify({ figures: report.figures }));
+process.exit();
