@@ -5,7 +5,9 @@ import { type ControlClient, controlClient } from '../../admin/control-client.ts
 import { type Clock, systemClock } from '../../base/clock.ts';
 import { PosternError } from '../../base/error.ts';
 
-const MAIN = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
+/** The `postern` command. */
+export const MAIN = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
+const PARENT_WATCH = new URL('parent-watch.ts', import.meta.url).href;
 const READY_WITHIN_MS = 60_000;
 const STOP_WITHIN_MS = 20_000;
 const KEPT_OUTPUT = 200_000;
@@ -17,16 +19,21 @@ export interface DaemonProcessOptions {
   readonly data: string;
   readonly environment?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
+  /** Gives up the start: the process is killed. */
+  readonly signal?: AbortSignal;
 }
 
 export class DaemonProcess implements AsyncDisposable {
+  readonly role: 'edge' | 'hub';
   readonly control: ControlClient;
+  /** Resolves to its exit code, or the signal that ended it. */
+  readonly ended: Promise<number | string>;
   readonly #child: ChildProcess;
-  readonly #ended: Promise<number | string>;
   #output = '';
   #exit: number | string | undefined;
 
-  private constructor(child: ChildProcess, control: ControlClient) {
+  private constructor(role: 'edge' | 'hub', child: ChildProcess, control: ControlClient) {
+    this.role = role;
     this.#child = child;
     this.control = control;
     for (const stream of [child.stdout, child.stderr]) {
@@ -34,11 +41,11 @@ export class DaemonProcess implements AsyncDisposable {
         this.#output = (this.#output + text).slice(-KEPT_OUTPUT);
       });
     }
-    this.#ended = new Promise((resolve) => {
+    this.ended = new Promise((resolve) => {
       child.once('error', (error) => resolve(error.message));
       child.once('exit', (code, signal) => resolve(code ?? signal ?? 'unknown'));
     });
-    void this.#ended.then((exit) => {
+    void this.ended.then((exit) => {
       this.#exit = exit;
     });
   }
@@ -59,11 +66,19 @@ export class DaemonProcess implements AsyncDisposable {
   /** Starts a daemon and resolves when it answers on its control socket; rejects with its log when it ends before. */
   static async start(options: DaemonProcessOptions): Promise<DaemonProcess> {
     const clock = options.clock ?? systemClock;
-    const child = spawn(process.execPath, [MAIN, options.role, 'run', '--config', options.configFile], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...options.environment },
-    });
-    const daemon = new DaemonProcess(child, controlClient(`${options.data}/control.sock`));
+    options.signal?.throwIfAborted();
+    // A session of its own, so that Ctrl-C at our terminal is ours to handle; when we are gone, the pipe tells it.
+    const child = spawn(
+      process.execPath,
+      ['--import', PARENT_WATCH, MAIN, options.role, 'run', '--config', options.configFile],
+      {
+        stdio: ['pipe', 'pipe', 'pipe'],
+        detached: true,
+        env: { ...process.env, ...options.environment },
+      },
+    );
+    child.stdin?.on('error', () => undefined);
+    const daemon = new DaemonProcess(options.role, child, controlClient(`${options.data}/control.sock`));
     const killWithUs = (): void => void child.kill('SIGKILL');
     process.once('exit', killWithUs);
     child.once('exit', () => process.off('exit', killWithUs));
@@ -71,8 +86,12 @@ export class DaemonProcess implements AsyncDisposable {
     for (;;) {
       const answer = await daemon.control.call<{ role: string }>('GET', '/v1/status').catch(() => undefined);
       if (answer?.role === options.role && daemon.running) return daemon;
+      if (options.signal?.aborted === true) {
+        await daemon.kill();
+        throw new PosternError('canceled', `starting the ${options.role} daemon was canceled`);
+      }
       if (!daemon.running || clock.monotonic() > giveUpAt) {
-        child.kill('SIGKILL');
+        await daemon.kill();
         throw new PosternError(
           'internal',
           `the ${options.role} daemon did not start (${String(daemon.#exit ?? 'no answer')}):\n${daemon.output}`,
@@ -88,7 +107,7 @@ export class DaemonProcess implements AsyncDisposable {
     const insist = clock.after('daemon.kill', STOP_WITHIN_MS, () => this.#child.kill('SIGKILL'), {
       background: true,
     });
-    const exit = await this.#ended;
+    const exit = await this.ended;
     insist.cancel();
     return exit;
   }
@@ -96,7 +115,7 @@ export class DaemonProcess implements AsyncDisposable {
   /** Ends it as a crash would. */
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL');
-    await this.#ended;
+    await this.ended;
   }
 
   signal(name: NodeJS.Signals): void {

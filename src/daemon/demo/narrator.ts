@@ -1,0 +1,18 @@
+/** What the demo tells while it runs. Shapes only: the command line decides how it looks. */
+
+export interface Narrator {
+  /** A new step: its title, and in one sentence what it is for. */
+  heading(title: string, about: string): void;
+  /** A command as an administrator of `host` would type it. */
+  prompt(host: string, command: string): void;
+  /** What a command printed, as it was. */
+  output(text: string): void;
+  /** Something the demo itself did or found. */
+  done(text: string): void;
+  /** Plain words. */
+  note(text: string): void;
+  /** A cell that starts with `✗` is wrong, one that starts with `✓` right. */
+  table(head: readonly string[], rows: readonly (readonly string[])[]): void;
+  /** Lines to be copied, each with what it does. */
+  recipes(title: string, lines: readonly (readonly [command: string, what: string])[]): void;
+}

@@ -1,0 +1,288 @@
+/** The demo's steps, in the order an administrator would take them. What each step expects is checked where it is asked. */
+import { rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { EdgeStatus, HubStatus, VerifyDocument } from '../../admin/documents.ts';
+import type { Clock } from '../../base/clock.ts';
+import { formatDuration } from '../../base/duration.ts';
+import { PosternError } from '../../base/error.ts';
+import { measureChanges, ROUNDS } from './changes.ts';
+import { commandLine, type CommandOutcome, runCommand } from './command.ts';
+import type { DaemonProcess } from './daemon-process.ts';
+import { MailServer } from './mail-server.ts';
+import type { Narrator } from './narrator.ts';
+import type { Organisation } from './organisation.ts';
+import { DEMO_DOMAINS } from './population.ts';
+import { type Answer, type Answered, sampleAddresses, tourQuestions, wrongAnswers } from './questions.ts';
+import { type Bulk, completeReport, type DemoReport } from './report.ts';
+import type { DemoHost, DemoSite } from './site.ts';
+
+const FILE = 'edge1.xml';
+/** How many addresses are asked for in bulk, at most. */
+const MOST_ASKED = 20_000;
+
+export interface TourOptions {
+  readonly site: DemoSite;
+  readonly organisation: Organisation;
+  readonly edge: DaemonProcess;
+  readonly hub: DaemonProcess;
+  readonly people: number;
+  readonly addresses: number;
+  readonly narrator: Narrator;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** Standard error is a terminal. */
+  readonly terminal: boolean;
+}
+
+/** Rejects with `sync.mismatch` when an answer is not the expected one, `refused` when a command fails, `canceled`. */
+export async function runTour(options: TourOptions): Promise<DemoReport> {
+  const { site, narrator, clock, people } = options;
+  const started = clock.monotonic();
+  using mailServer = await MailServer.connect(site.ports, clock);
+  using _stop = disposeOnAbort(mailServer, options.signal);
+
+  await subscribe(options, mailServer);
+  const loadMs = await load(options, mailServer);
+  const questions = await askQuestions(options, mailServer);
+  const bulk = await askEverybody(options, mailServer);
+  const changes = await change(options, mailServer);
+  const verify = await verifyContents(options);
+  const status = await showStatus(options);
+
+  const report = completeReport({
+    recipients: people,
+    addresses: options.addresses,
+    loadMs,
+    questions,
+    bulk,
+    changes,
+    verify,
+    status,
+    durationMs: clock.monotonic() - started,
+  });
+  narrator.heading('Shown', '');
+  for (const line of summary(report)) narrator.done(line);
+  return report;
+}
+
+async function subscribe(options: TourOptions, mailServer: MailServer): Promise<void> {
+  const { site, narrator } = options;
+  narrator.heading('Accepted domains', 'The organisation says once, on the hub, which domains are its own.');
+  for (const { domain, kind, recipientDelimiter } of DEMO_DOMAINS) {
+    const words = ['domain', 'add', domain];
+    if (kind !== 'authoritative') words.push('--kind', kind);
+    if (recipientDelimiter !== '') words.push('--recipient-delimiter', recipientDelimiter);
+    await show(options, site.hub, words);
+  }
+
+  narrator.heading('Subscription', 'One file, made on the edge and imported on a hub, sets up mutual trust.');
+  await expectLater(mailServer, narrator);
+  await show(options, site.edge, ['subscription', 'create', FILE]);
+  await rename(join(site.edge.folder, FILE), join(site.hub.folder, FILE));
+  narrator.done(`${FILE} is carried to ${site.hub.name}, and no copy stays behind`);
+  await show(options, site.hub, ['subscription', 'inspect', FILE]);
+}
+
+/** Never "unknown" before everything is there: that would be a bounce. */
+async function expectLater(mailServer: MailServer, narrator: Narrator): Promise<void> {
+  const [question] = tourQuestions();
+  if (question === undefined) return;
+  const { ms, ...answer } = await mailServer.ask('recipients', question.asked);
+  requireRight([
+    {
+      question: { ...question, expected: 'later', searches: [] },
+      socketmap: { ...answer, ms },
+      ldap: undefined,
+    },
+  ]);
+  narrator.done(`until it is loaded the edge asks mail to come again, and refuses none: "${answer.text}"`);
+}
+
+async function load(options: TourOptions, mailServer: MailServer): Promise<number> {
+  const { site, narrator, people } = options;
+  const { fingerprint } = await options.edge.control.call<EdgeStatus>('GET', '/v1/status');
+  const loading = watchLoad(options, mailServer);
+  loading.catch(() => undefined);
+  await show(options, site.hub, ['subscription', 'import', FILE, '--expect-fingerprint', fingerprint]);
+  narrator.heading(
+    'First load',
+    'The hub reads the directory and pushes to the edge, hashed, over pinned LDAPS.',
+  );
+  await show(options, site.hub, ['sync', 'run'], { terminal: options.terminal });
+  const ms = await loading;
+  narrator.done(
+    `${count(people)} recipients were on the edge, durably, after ${duration(ms)} (${perSecond(people, ms)})`,
+  );
+  return ms;
+}
+
+/** From the moment the edge knows its domains to the moment it dares to say "unknown". */
+async function watchLoad({ clock, signal }: TourOptions, mailServer: MailServer): Promise<number> {
+  const until = async (map: 'domains' | 'recipients', key: string): Promise<number> => {
+    for (;;) {
+      const { verdict } = await mailServer.ask(map, key);
+      if (verdict !== 'later') return clock.monotonic();
+      await clock.sleep('demo.load', 1, signal);
+    }
+  };
+  const start = await until('domains', 'example.org');
+  return (await until('recipients', 'nobody@example.org')) - start;
+}
+
+async function askQuestions({ narrator }: TourOptions, mailServer: MailServer): Promise<Answered[]> {
+  narrator.heading(
+    'Questions',
+    'What a mail server asks, by socketmap and by LDAP. Most of them are asked twice.',
+  );
+  const answered: Answered[] = [];
+  // The first round warms up both sides.
+  for (const question of tourQuestions()) await mailServer.answer(question);
+  for (const question of tourQuestions()) answered.push(await mailServer.answer(question));
+  narrator.table(
+    ['asked', 'what', 'expected', 'socketmap', 'ms', 'LDAP', 'ms'],
+    answered.map(({ question, socketmap, ldap }) => [
+      question.asked,
+      question.what,
+      question.expected,
+      ...cells(socketmap, question.expected),
+      ...cells(ldap, question.expected),
+    ]),
+  );
+  requireRight(answered);
+  return answered;
+}
+
+function cells(answer: Answer | undefined, expected: string): [string, string] {
+  if (answer === undefined) return ['-', ''];
+  return [`${answer.verdict === expected ? '✓' : '✗'} ${answer.text}`, answer.ms.toFixed(2)];
+}
+
+async function askEverybody(
+  options: TourOptions,
+  mailServer: MailServer,
+): Promise<{ known: Bulk; unknown: Bulk }> {
+  const { narrator, people } = options;
+  const somebody = sampleAddresses(people, MOST_ASKED);
+  const nobody = somebody.map((address) => `not.${address}`).filter((a) => !a.endsWith('@example.net'));
+  const bulk = async (addresses: readonly string[], expected: 'known' | 'unknown'): Promise<Bulk> => {
+    const socketmap = await mailServer.askMany('ask', addresses, expected);
+    const ldap = await mailServer.askMany('search', addresses, expected);
+    for (const [front, { wrong }] of [
+      ['socketmap', socketmap],
+      ['LDAP', ldap],
+    ] as const) {
+      if (wrong.length === 0) continue;
+      throw new PosternError(
+        'sync.mismatch',
+        `${wrong.length} of ${addresses.length} addresses are not ${expected} over ${front}, for example ${wrong.slice(0, 3).join(', ')}`,
+      );
+    }
+    return { asked: addresses.length, socketmapMs: socketmap.ms, ldapMs: ldap.ms };
+  };
+  const known = await bulk(somebody, 'known');
+  const unknown = await bulk(nobody, 'unknown');
+  const rate = (ms: (one: Bulk) => number): string =>
+    perSecond(known.asked + unknown.asked, ms(known) + ms(unknown));
+  const which = known.asked === options.addresses ? 'all' : 'of everybody’s,';
+  narrator.done(
+    `${which} ${count(known.asked)} addresses are known, ${count(unknown.asked)} similar ones are not: socketmap ${rate((b) => b.socketmapMs)}, LDAP ${rate((b) => b.ldapMs)}`,
+  );
+  return { known, unknown };
+}
+
+async function change(options: TourOptions, mailServer: MailServer): Promise<DemoReport['changes']> {
+  const { narrator } = options;
+  narrator.heading(
+    'Changes',
+    `Made in the organisation's directory; milliseconds until the edge answers differently, ${ROUNDS} of each.`,
+  );
+  const changes = await measureChanges({ ...options, mailServer });
+  narrator.table(
+    ['in the directory', 'at the edge', 'median', 'slowest'],
+    changes.map(({ what, answer, medianMs, slowestMs }) => [
+      what,
+      answer,
+      `${medianMs.toFixed(1)} ms`,
+      `${slowestMs.toFixed(1)} ms`,
+    ]),
+  );
+  return changes;
+}
+
+async function verifyContents(options: TourOptions): Promise<VerifyDocument[]> {
+  const { site, narrator, hub } = options;
+  narrator.heading('Verify', 'Proves by content, not by cookie, that the edge holds what it should.');
+  await show(options, site.hub, ['sync', 'verify']);
+  return hub.control.call<VerifyDocument[]>('POST', '/v1/sync/verify', { source: false, maxReport: 10 });
+}
+
+async function showStatus(options: TourOptions): Promise<{ edge: EdgeStatus; hub: HubStatus }> {
+  const { site, narrator, edge, hub } = options;
+  narrator.heading('Status', 'What runs, how old it is, what is wrong; the same on both sides.');
+  await show(options, site.edge, ['status']);
+  await show(options, site.hub, ['status']);
+  return {
+    edge: await edge.control.call<EdgeStatus>('GET', '/v1/status'),
+    hub: await hub.control.call<HubStatus>('GET', '/v1/status'),
+  };
+}
+
+/** Shows a command, runs it, and shows what it printed. Any exit code but 0 is a failure of the demo. */
+async function show(
+  { narrator, clock, signal }: TourOptions,
+  host: DemoHost,
+  words: readonly string[],
+  how: { terminal?: boolean } = {},
+): Promise<CommandOutcome> {
+  narrator.prompt(host.name, commandLine(words));
+  const outcome = await runCommand(host, words, { clock, signal, ...how });
+  narrator.output(outcome.stdout + outcome.stderr);
+  if (outcome.exitCode !== 0)
+    throw new PosternError(
+      'refused',
+      `${commandLine(words)} on ${host.name} exited with ${outcome.exitCode}`,
+    );
+  return outcome;
+}
+
+function requireRight(answered: readonly Answered[]): void {
+  const wrong = wrongAnswers(answered);
+  if (wrong.length > 0)
+    throw new PosternError(
+      'sync.mismatch',
+      `${wrong.length} wrong ${wrong.length === 1 ? 'answer' : 'answers'}: ${wrong.join('; ')}`,
+    );
+}
+
+function disposeOnAbort(resource: Disposable, signal: AbortSignal): Disposable {
+  const dispose = (): void => resource[Symbol.dispose]();
+  signal.addEventListener('abort', dispose, { once: true });
+  return { [Symbol.dispose]: () => signal.removeEventListener('abort', dispose) };
+}
+
+function summary(report: DemoReport): string[] {
+  const figure = (name: string): number =>
+    report.figures.find((one) => one.name === name)?.value ?? Number.NaN;
+  return [
+    `one file joined edge and hub; no password or address crossed in clear text`,
+    `${count(report.recipients)} recipients loaded in ${duration(report.loadMs)}, and proved equal by content`,
+    `${report.questions.length} questions and ${count(2 * (report.bulk.known.asked + report.bulk.unknown.asked))} look-ups answered as expected`,
+    `a change in the directory is answered at the edge after ${figure('change-to-answer-median-ms').toFixed(1)} ms (median)`,
+  ];
+}
+
+function count(number: number): string {
+  return String(number).replace(/\B(?=(\d{3})+(?!\d))/g, ',');
+}
+
+function perSecond(number: number, ms: number): string {
+  return `${count(Math.round((number / Math.max(ms, 0.001)) * 1000))}/s`;
+}
+
+function duration(ms: number): string {
+  return ms < 1000
+    ? `${Math.round(ms)} ms`
+    : ms < 60_000
+      ? `${(ms / 1000).toFixed(1)} s`
+      : formatDuration(ms);
+}
