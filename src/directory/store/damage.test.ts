@@ -125,9 +125,10 @@ describe('a journal cut short', () => {
     const torn = groupOffsets(journal)[2] as number;
     journal[torn + 40] = (journal[torn + 40] as number) ^ 1;
     const files = filesWith(contents, ['journal.0', journal]);
-    const store = await openStore(smallStore(files, 'again', still));
+    const store = await openStore(smallStore(files, 'again', { ...still, preallocateBytes: 0 }));
     expect(store.size).toBe(2);
     expect(store.stats().recovery.bytesCut).toBeGreaterThan(100);
+    // Just as long as the torn one: the next would follow in order.
     await addAll(store, ['c']);
     const again = await openStore(smallStore(files, 'again', still));
     expect([again.size, again.metaNames()]).toEqual([3, ['a', 'b', 'c']]);
@@ -226,6 +227,26 @@ describe('one bit turned round', () => {
       await store.verify();
       await store.close();
     }
+  });
+});
+
+describe('groups taken out, repeated or exchanged', () => {
+  const edits: [what: string, order: number[]][] = [
+    ['one is missing', [0, 1, 3, 4, 5]],
+    ['the first is missing', [1, 2, 3, 4, 5]],
+    ['two are exchanged', [0, 2, 1, 3, 4, 5]],
+    ['one is there twice', [0, 1, 1, 2, 3, 4, 5]],
+  ];
+  test.each(edits)('%s', async (_what, order) => {
+    const contents = await makeFiles('killed', (store) => addAll(store, six));
+    const journal = contents.get('journal.0') as Buffer;
+    const offsets = groupOffsets(journal);
+    const group = (index: number): Buffer =>
+      journal.subarray(offsets[index], offsets[index + 1] ?? journal.length);
+    const bytes = Buffer.concat([journal.subarray(0, HEADER_BYTES), ...order.map(group)]);
+    const first = order.findIndex((group, index) => group !== index);
+    const { damage } = await open(filesWith(contents, ['journal.0', bytes]));
+    expect(damage).toEqual({ file: `${FOLDER}/journal.0`, offset: offsets[first] });
   });
 });
 

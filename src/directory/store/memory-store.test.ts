@@ -37,6 +37,10 @@ describe('a store in memory', () => {
     second.setMeta('b', Buffer.from('2'));
     second.rollback();
     expect(store.size).toBe(1);
+    // Its record number is free again.
+    const third = store.begin();
+    expect(third.add(Buffer.from('third'))).toBe(2);
+    third.rollback();
     expect(store.metaNames()).toEqual(['a']);
     store.read(id, view);
     expect(view.buffer.toString('latin1', view.start, view.end)).toBe('one');

@@ -26,6 +26,7 @@ interface History {
 
 const CHANGES = 5;
 const LONGEST = 150;
+const still = { snapshotJournalBytes: 1e9 };
 
 function startHistory(state = emptyState()): History {
   return { states: [state], acknowledged: 0 };
@@ -143,6 +144,27 @@ describe('power loss', () => {
   });
 });
 
+describe('a process killed in the middle of a write', () => {
+  test('what the next process finds stays, even if it stores nothing before the power goes, too', async () => {
+    const files = new FakeFiles();
+    const history = startHistory();
+    const killed = await openStore(smallStore(files, 'killed', still));
+    await commitRandom(killed, history, 'one');
+    // Written, and never flushed.
+    const written = new Promise<void>((resolve) => {
+      files.before = (step) =>
+        step.kind === 'datasync' ? (resolve(), new Promise<void>(() => {})) : undefined;
+    });
+    void commitRandom(killed, history, 'two');
+    await written;
+    files.before = undefined;
+    const next = await openStore(smallStore(files, 'next', still));
+    const found = startHistory(stateOf(next));
+    expect(fingerprint(found.states[0] as State)).toBe(fingerprint(history.states[2] as State));
+    expect(await judge(files.powerLoss({ unsynced: 'dropped' }), found)).toBeUndefined();
+  });
+});
+
 describe('a disk that fails', () => {
   const faults = [
     { on: 'write', code: 'ENOSPC', done: 0 },
@@ -156,7 +178,7 @@ describe('a disk that fails', () => {
     const history = startHistory();
     let fatal: Error | undefined;
     const store = await openStore({
-      ...smallStore(files, 'fault', { snapshotJournalBytes: 1e9 }),
+      ...smallStore(files, 'fault', still),
       onFatal: (error) => (fatal = error),
     });
     for (let n = 0; n < 5; n += 1) await commitRandom(store, history, `fault ${n}`);

@@ -247,6 +247,48 @@ describe('snapshots', () => {
     await again.close();
   });
 
+  test('while one is being written every record changes, and moves, again and again', async () => {
+    for (let seed = 0; seed < 8; seed += 1) {
+      const files = new FakeFiles();
+      const options = smallStore(files, `busy ${seed}`, {
+        snapshotJournalBytes: 1e9,
+        snapshotChunkBytes: 500,
+      });
+      const store = await openStore(options);
+      const state = emptyState();
+      const random = fakeRandom(`busy ${seed}`);
+      const first = store.begin();
+      for (let n = 0; n < 40; n += 1)
+        state.records.set(first.add(Buffer.from('first')), Buffer.from('first'));
+      await first.commit();
+      const replaceAll = async (): Promise<void> => {
+        const batch = store.begin();
+        for (const id of state.records.keys()) {
+          const bytes = random.bytes(Math.floor(random.fraction() * 300));
+          batch.put(id, bytes);
+          state.records.set(id, bytes);
+        }
+        await batch.commit();
+      };
+      await replaceAll();
+      let replaced = 0;
+      files.before = async (step) => {
+        if (step.kind !== 'write' || !step.path.endsWith('snapshot.1.new')) return;
+        for (let n = 0; n < 10; n += 1) await replaceAll();
+        replaced += 10;
+      };
+      await store.snapshot();
+      files.before = undefined;
+      // Many times more than what the slabs hold: they were emptied and filled again.
+      expect(replaced).toBeGreaterThan(100);
+      expect(store.stats().slabBytes).toBeLessThan(15 * 4096);
+      expect(fingerprint(stateOf(store))).toBe(fingerprint(state));
+      const again = await openStore(smallStore(files.powerLoss({ unsynced: 'dropped' }), 'again'));
+      expect(fingerprint(stateOf(again))).toBe(fingerprint(state));
+      await again.close();
+    }
+  });
+
   test('a snapshot that cannot be written leaves the store at work, and a later one succeeds', async () => {
     for (const on of ['create', 'write', 'datasync', 'rename', 'syncFolder'] as const) {
       const files = new FakeFiles();

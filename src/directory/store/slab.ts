@@ -15,6 +15,8 @@ export const SLAB_BYTES = 8 * 1024 * 1024;
 const MOST_SPARE = 2;
 /** Compaction begins when garbage exceeds this share of the live bytes, plus two slabs. */
 const GARBAGE_SHARE = 0.2;
+/** What choosing a slab and giving it back counts for, in bytes of work. */
+const SLAB_COST = 4096;
 
 if (new Uint8Array(Uint32Array.of(1).buffer)[0] !== 1)
   throw new PosternError('internal', 'the store needs a little-endian machine');
@@ -170,36 +172,42 @@ export class SlabHeap {
   }
 
   /**
-   * Moves some blocks (about `bytes`) out of the slab with most garbage; returns false when there is nothing to do. Only between turns of the
+   * Moves some blocks (about `bytes`) out of the slabs with most garbage; returns false when there is nothing to do. Only between turns of the
    * event loop and while no batch is open: it ends the life of views and of addresses.
    */
   compact(bytes: number): boolean {
-    if (this.#victim < 0) {
-      if (!this.needsCompaction()) return false;
-      this.#victim = this.#worst();
-      this.#cursor = 0;
-      if (this.#victim < 0) return false;
+    for (let budget = bytes; budget > 0; ) {
+      if (this.#victim < 0) {
+        if (this.needsCompaction()) this.#victim = this.#worst();
+        if (this.#victim < 0) return false;
+        // Slab 0 begins with the word that no address may name.
+        this.#cursor = this.#victim === 0 ? 4 : 0;
+      }
+      budget -= this.#empty(this.#victim, budget) + SLAB_COST;
     }
-    const victim = this.#slabs[this.#victim] as Slab;
-    const base = this.#victim << this.#shift;
-    // Slab 0 begins with the word that no address may name.
-    if (this.#cursor === 0 && this.#victim === 0) this.#cursor = 4;
-    for (let moved = 0; this.#cursor < victim.filled && victim.live > 0; ) {
-      if (moved >= bytes) return true;
+    return true;
+  }
+
+  /** Goes on emptying a slab until that did about `budget` bytes of work; returns how many. */
+  #empty(index: number, budget: number): number {
+    const slab = this.#slabs[index] as Slab;
+    const base = index << this.#shift;
+    let work = 0;
+    while (this.#cursor < slab.filled && slab.live > 0) {
+      if (work >= budget) return work;
       const word = this.#cursor / 4;
-      const id = victim.words[word] as number;
-      const length = victim.words[word + 1] as number;
+      const id = slab.words[word] as number;
+      const length = slab.words[word + 1] as number;
       const start = this.#cursor + BLOCK_HEADER;
       this.#cursor += blockBytes(length);
-      if (this.#table[id] === (base + word) >>> 0) {
-        this.put(id, victim.bytes, start, start + length);
-        moved += length;
-      }
-      moved += BLOCK_HEADER;
+      work += BLOCK_HEADER;
+      if (this.#table[id] !== (base + word) >>> 0) continue;
+      this.put(id, slab.bytes, start, start + length);
+      work += length;
     }
-    this.#release(this.#victim);
+    this.#release(index);
     this.#victim = -1;
-    return true;
+    return work;
   }
 
   #worst(): number {

@@ -70,8 +70,10 @@ async function writeAll(file: OpenFile, source: SnapshotSource): Promise<number>
   const view: BlobView = { buffer: Buffer.alloc(0), start: 0, end: 0 };
   let records = 0;
   await source.pause();
+  // Records that come later are in the journal; going after them might never end.
+  const idLimit = memory.ids.limit;
   let sliceEnd = clock.monotonic() + SLICE_MS;
-  for (let id = 1; id < memory.ids.limit; id += 1) {
+  for (let id = 1; id < idLimit; id += 1) {
     if (memory.heap.read(id, view)) {
       const length = blockBytes(view.end - view.start);
       if (!out.fits(length)) {
@@ -94,7 +96,7 @@ async function writeAll(file: OpenFile, source: SnapshotSource): Promise<number>
   // No turn of the loop between the last record, the named values and this number.
   const trailer = {
     sequence: source.committed(),
-    idLimit: memory.ids.limit,
+    idLimit,
     records,
     chunks: out.chunks,
     meta: new Map(memory.meta),
