@@ -6,6 +6,7 @@ import {
   decodeBucketEntries,
   decodeContentDigestSummary,
   encodeContentDigestRequest,
+  MOST_DIGEST_BITS,
 } from '../../ldap/postern-extended.ts';
 import { POSTERN_EXTENDED } from '../../ldap/postern-oid.ts';
 import { EdgeListing } from './edge-listing.ts';
@@ -14,7 +15,6 @@ import { type DataKind, type EdgeState, edgeStateDn, parseEdgeState } from './ed
 const NO_SUCH_OBJECT = 32;
 /** Entries a bucket that keep one answer at about 100 kB. */
 const BUCKET_ENTRIES = 2048;
-const MOST_BITS = 12;
 
 export async function readEdgeState(client: LdapClient, kind: DataKind): Promise<EdgeState> {
   const search = client.search(
@@ -43,11 +43,17 @@ export async function fetchSummary(
   return decodeContentDigestSummary(operation.value);
 }
 
+/** How many bits choose a bucket when there are `count` entries. */
+export function bitsFor(count: number): number {
+  let bits = 0;
+  while (bits < MOST_DIGEST_BITS && count / 2 ** bits > BUCKET_ENTRIES) bits++;
+  return bits;
+}
+
 /** Everything the edge holds of a kind, a bucket at a time. */
 export async function fetchListing(client: LdapClient, kind: DataKind): Promise<EdgeListing> {
   const { count } = await fetchSummary(client, kind, 0);
-  let bits = 0;
-  while (bits < MOST_BITS && count / 2 ** bits > BUCKET_ENTRIES) bits++;
+  const bits = bitsFor(count);
   const listing = new EdgeListing(count + 16);
   if (count === 0) return listing;
   for (let prefix = 0; prefix < 2 ** bits; prefix++) {

@@ -1,0 +1,215 @@
+/** The hub daemon: wires trust store, configuration directory, source, mirror and the links to the edges. Nothing is decided here. */
+import { join } from 'node:path';
+import { createControlApp, serveControl } from '../admin/control-server.ts';
+import { type Clock, systemClock } from '../base/clock.ts';
+import { isPosternError, PosternError } from '../base/error.ts';
+import { type Files, systemFiles } from '../base/files.ts';
+import { lockFolder } from '../base/folder-lock.ts';
+import { Lifecycle } from '../base/lifecycle.ts';
+import { createLog, type Log } from '../base/log.ts';
+import { type Random, systemRandom } from '../base/random.ts';
+import { VERSION } from '../base/version.ts';
+import { formatFingerprint } from '../certificate/pin.ts';
+import type { HubConfig } from '../config/hub-config.ts';
+import type { HubNode } from '../credential/issue.ts';
+import { writeHubPublic } from '../subscription/hub-public.ts';
+import { openHubNode } from '../subscription/node.ts';
+import type { HubTrustState } from '../subscription/trust-state.ts';
+import { SourceFollower } from '../sync/follow.ts';
+import { openMirror } from '../sync/mirror/open-mirror.ts';
+import type { Mirror } from '../sync/mirror/mirror.ts';
+import { Organisation } from '../sync/organisation/organisation.ts';
+import { directoryRoutes } from './directory-routes.ts';
+import { embedded, openConfiguration } from './hub/configuration.ts';
+import { domainRoutes } from './hub/domain-routes.ts';
+import { EdgeRegister } from './hub/edge-facts.ts';
+import { Links } from './hub/links.ts';
+import { openSource } from './hub/source.ts';
+import { hubStatus, NO_SOURCE } from './hub/status.ts';
+import { subscriptionRoutes } from './hub/subscription-routes.ts';
+import { syncRoutes } from './hub/sync-routes.ts';
+
+interface Parts {
+  readonly config: HubConfig;
+  readonly files: Files;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly lifecycle: Lifecycle;
+  /** A store has failed: the daemon stops. */
+  readonly onFatal: (error: Error) => void;
+}
+
+/** Runs until `signal` aborts; throws when it cannot start, or when a store has failed. */
+export async function runHub(config: HubConfig, signal: AbortSignal): Promise<void> {
+  const clock = systemClock;
+  const { level, format } = config.log;
+  const log = createLog({ write: (line) => process.stderr.write(line), clock, level, format }, 'hub');
+  const lifecycle = new Lifecycle(log);
+  const failed = new AbortController();
+  const stopping = AbortSignal.any([signal, failed.signal]);
+  const onFatal = (error: Error): void => failed.abort(error);
+  try {
+    await startHub(
+      { config, files: systemFiles, clock, random: systemRandom, log, lifecycle, onFatal },
+      stopping,
+    );
+    await aborted(stopping);
+    log.info('stopping', { why: failed.signal.aborted ? 'a store has failed' : String(signal.reason) });
+  } catch (error) {
+    if (!isPosternError(error, 'folder.in-use')) throw error;
+    throw new PosternError('daemon.running', `another daemon uses ${config.data}`, {
+      cause: error,
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+    });
+  } finally {
+    await lifecycle.stop();
+  }
+  if (failed.signal.aborted) throw failed.signal.reason as Error;
+}
+
+async function startHub(parts: Parts, signal: AbortSignal): Promise<void> {
+  const { config, files, clock, random, log, lifecycle, onFatal } = parts;
+  const startedAt = clock.now();
+  await files.makeFolder(config.data);
+  const lock = await lockFolder(config.data);
+  lifecycle.add('lock', () => lock.release());
+  const foreign =
+    config.identity === undefined
+      ? undefined
+      : { keyFile: config.identity.key_file, certificateFile: config.identity.certificate_file };
+  const node = await openHubNode({
+    files,
+    clock,
+    random,
+    log,
+    folder: config.data,
+    fqdn: config.fqdn,
+    foreign,
+  });
+  const trust = node.store;
+  lifecycle.add('trust store', () => trust.close());
+  const hub: HubNode = {
+    name: config.name,
+    fqdn: node.fqdn,
+    identity: node.identity,
+    get sealingKeys() {
+      return sealingKeys(trust.value);
+    },
+  };
+  // Judged before anything else is begun: a wrong [source] is said at once.
+  const source = config.source === undefined ? undefined : await openSource(config.source, clock);
+  const { directory, store } = await openConfiguration(
+    { data: config.data, files, clock, random, log, onFatal },
+    lifecycle,
+  );
+  const organisation = new Organisation({ directory: embedded(directory), trust, hub, site: config.site });
+  await organisation.ensure();
+
+  let mirror: Mirror | undefined;
+  let follower: SourceFollower | undefined;
+  if (source !== undefined) {
+    const folder = join(config.data, 'mirror');
+    mirror = await openMirror({ folder, files, clock, random, log: log.child('mirror'), onFatal });
+    const opened = mirror;
+    lifecycle.add('mirror', () => opened.close());
+    follower = new SourceFollower({
+      ...source,
+      mirror,
+      clock,
+      random,
+      log: log.child('source'),
+      pollEveryMs: config.schedule.recipients,
+    });
+    const started = follower;
+    lifecycle.add('source', () => started.stop());
+  }
+  const links = new Links({
+    organisation,
+    hubName: config.name,
+    mirror,
+    lastConfirmed: () => follower?.lastConfirmed,
+    lockMs: config.lease.lock,
+    renewBelowMs: config.lease.renew_below,
+    confirmEveryMs: config.schedule.recipients,
+    clock,
+    random,
+    log,
+  });
+  lifecycle.add('links', () => links.stopAll());
+  const register = new EdgeRegister({ organisation, links, clock });
+
+  const app = createControlApp(log);
+  app.get('/v1/status', async (context) => {
+    const [edges, domains] = [await register.facts(true), await organisation.domains()];
+    return context.json(
+      hubStatus({
+        name: config.name,
+        fqdn: hub.fqdn,
+        site: config.site,
+        now: clock.now(),
+        startedAt,
+        fingerprint: formatFingerprint(hub.identity.pin),
+        source: follower?.status ?? NO_SOURCE,
+        edges,
+        domains: domains.length,
+        memoryBytes: process.memoryUsage.rss(),
+        certificateNotAfter: hub.identity.certificate.notAfter,
+        credentialLifetimeMs: config.credentials.lifetime,
+        repairedCopies: trust.repaired.length,
+      }),
+    );
+  });
+  app.get('/v1/key', (context) => {
+    const sealingStatement = Buffer.from(trust.value.sealingStatement);
+    const { name, fqdn, identity } = hub;
+    return context.json({ text: writeHubPublic({ name, fqdn, identity, sealingStatement }) });
+  });
+  const lifetimeMs = config.credentials.lifetime;
+  const common = { organisation, links, register, clock, log, signal };
+  subscriptionRoutes(app, { ...common, trust, hub, random, lifetimeMs });
+  domainRoutes(app, common);
+  syncRoutes(app, { ...common, follower, mirror });
+  directoryRoutes(app, 'hub', directory, store);
+
+  follower?.start();
+  for (const edge of organisation.edges()) links.start(edge.name);
+  comparePeriodically(
+    links,
+    clock,
+    Math.min(config.schedule.configuration, config.schedule.topology),
+    lifecycle,
+  );
+  const control = await serveControl(app, join(config.data, 'control.sock'));
+  lifecycle.add('control socket', () => control.stop());
+  log.info('hub is running', {
+    hub: config.name,
+    version: VERSION,
+    edges: organisation.edges().length,
+    recipients: mirror?.size,
+    source: source?.feed.identity.instance ?? 'none',
+    fingerprint: formatFingerprint(hub.identity.pin),
+  });
+}
+
+/** Topology and domains are pushed when they change; now and then they are compared all the same. */
+function comparePeriodically(links: Links, clock: Clock, everyMs: number, lifecycle: Lifecycle): void {
+  const compare = (): void => {
+    links.poke();
+    timer = clock.after('hub.configuration', everyMs, compare, { background: true });
+  };
+  let timer = clock.after('hub.configuration', everyMs, compare, { background: true });
+  lifecycle.add('schedule', () => timer.cancel());
+}
+
+function sealingKeys({ sealingKeys: [newest, ...older] }: HubTrustState): HubNode['sealingKeys'] {
+  if (newest === undefined) throw new PosternError('internal', 'this hub has no sealing key');
+  return [newest, ...older];
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

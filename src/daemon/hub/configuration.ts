@@ -1,0 +1,99 @@
+/**
+ * The embedded configuration directory: store, directory, the unix socket for those who want to look, and the face that the rest of
+ * the hub sees. Knows what may be read there, not what stands there.
+ */
+import { join } from 'node:path';
+import type { Clock } from '../../base/clock.ts';
+import type { Files } from '../../base/files.ts';
+import type { Lifecycle } from '../../base/lifecycle.ts';
+import type { Log } from '../../base/log.ts';
+import type { Random } from '../../base/random.ts';
+import { VERSION } from '../../base/version.ts';
+import { type AccessPolicy, Directory } from '../../directory/directory.ts';
+import { DirectoryServer } from '../../directory/server.ts';
+import { openStore, type RecordStore } from '../../directory/store/store.ts';
+import { LdapListener } from '../../ldap/server.ts';
+import { configurationBase } from '../../subscription/topology-objects.ts';
+import type { ConfigurationDirectory } from '../../sync/organisation/configuration-directory.ts';
+
+export interface ConfigurationOptions {
+  /** The hub's data folder. */
+  readonly data: string;
+  readonly files: Files;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly onFatal: (error: Error) => void;
+}
+
+export interface OpenConfiguration {
+  readonly directory: Directory;
+  readonly store: RecordStore;
+}
+
+const ADMINISTRATOR = { role: 'administrator', dn: '', authorizationId: 'u:administrator' };
+
+/** Changes are the process's own; whoever opens the unix socket may read. */
+const ACCESS: AccessPolicy = {
+  secrets: ['posternCredential', 'posternSealedKey'],
+  rules: [{ roles: [ADMINISTRATOR.role], subtree: '', rights: ['search', 'compare', 'read'] }],
+};
+
+export async function openConfiguration(
+  options: ConfigurationOptions,
+  lifecycle: Lifecycle,
+): Promise<OpenConfiguration> {
+  const { data, files, clock, random, log, onFatal } = options;
+  const store = await openStore({
+    folder: join(data, 'configuration'),
+    files,
+    clock,
+    random,
+    log: log.child('store'),
+    onFatal,
+  });
+  lifecycle.add('configuration store', () => store.close());
+  const directory = new Directory({
+    store,
+    clock,
+    random,
+    log: log.child('directory'),
+    contexts: [configurationBase()],
+    access: ACCESS,
+  });
+  lifecycle.add('configuration directory', () => directory.close());
+  const server = new DirectoryServer({
+    directory,
+    initialIdentity: () => ADMINISTRATOR,
+    vendorVersion: VERSION,
+  });
+  const listener = new LdapListener({
+    address: { path: join(data, 'ldapi'), mode: 0o600 },
+    clock,
+    log: log.child('ldapi'),
+    accept: server.accept,
+  });
+  await listener.start();
+  lifecycle.add('ldapi', () => listener.stop());
+  return { directory, store };
+}
+
+/** The embedded directory as the organisation uses it. */
+export function embedded(directory: Directory): ConfigurationDirectory {
+  return {
+    read: (dn) => {
+      const entry = directory.readEntry(dn);
+      return Promise.resolve(
+        entry === undefined ? undefined : { dn: entry.dn, attributes: entry.attributes() },
+      );
+    },
+    async list(dn) {
+      if (directory.resolve(dn) === 0) return [];
+      const entries = await directory.find({ base: dn, scope: 'one' });
+      return entries.map((entry) => ({ dn: entry.dn, attributes: entry.attributes() }));
+    },
+    async apply(changes) {
+      await directory.apply(changes.map((request) => ({ request })));
+    },
+  };
+}

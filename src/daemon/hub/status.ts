@@ -1,0 +1,161 @@
+/** The hub's state as a document, with what is wrong and how to mend it. Pure: facts in, plain data out. */
+import type { EdgeSyncStatus, HubStatus, SourceStatus, Warning } from '../../admin/documents.ts';
+import { formatAge, formatDuration } from '../../base/duration.ts';
+import type { SubscribedEdge } from '../../subscription/trust-state.ts';
+import type { LinkStatus } from '../../sync/push/edge-link.ts';
+
+export interface EdgeFacts {
+  readonly edge: Pick<SubscribedEdge, 'name' | 'fqdn' | 'port'>;
+  /** Undefined while the link is being ended. */
+  readonly link: LinkStatus | undefined;
+  readonly credential: { readonly userName: string; readonly expiresAt: number } | undefined;
+  readonly pendingRemovals: number;
+  /** The edge's certificate ends then. */
+  readonly certificateNotAfter: number | undefined;
+}
+
+export type HubFacts = Omit<HubStatus, 'version' | 'role' | 'edges' | 'warnings'> & {
+  readonly edges: readonly EdgeFacts[];
+  readonly certificateNotAfter: number;
+  readonly credentialLifetimeMs: number;
+  /** Damaged copies of the trust store that were written again at the start. */
+  readonly repairedCopies: number;
+};
+
+export const NO_SOURCE: SourceStatus = {
+  kind: 'none',
+  instance: '',
+  state: 'none',
+  entries: 0,
+  recipients: 0,
+  leftOut: 0,
+  droppedAddresses: 0,
+  lastChange: undefined,
+  lastConfirmed: undefined,
+  failure: undefined,
+};
+
+/** After so long without the source, edges will answer "temporarily unable" before anybody looks again. */
+const SOURCE_CRITICAL_MS = 24 * 3_600_000;
+const EDGE_CRITICAL_MS = 3_600_000;
+/** A shorter one fails for a moment only: a restart, for example. */
+const FAILURES_WORTH_A_WARNING = 3;
+
+export function hubStatus(facts: HubFacts): HubStatus {
+  const { edges, certificateNotAfter, credentialLifetimeMs, repairedCopies, ...rest } = facts;
+  const statuses = edges.map(edgeSyncStatus);
+  return {
+    version: 1,
+    role: 'hub',
+    ...rest,
+    edges: statuses,
+    warnings: [
+      ...sourceWarnings(rest.source, rest.now),
+      ...edges.flatMap((edge, i) => edgeWarnings(edge, statuses[i] as EdgeSyncStatus, facts)),
+      ...certificateWarning('this hub', certificateNotAfter, rest.now),
+      ...(repairedCopies === 0
+        ? []
+        : [
+            {
+              code: 'trust.repaired',
+              severity: 'warning' as const,
+              text: `${repairedCopies} damaged copy of the trust store was written again from the other one at the start`,
+              mend: 'check the disk; the warning ends with the next start',
+            },
+          ]),
+    ],
+  };
+}
+
+export function edgeSyncStatus(facts: EdgeFacts): EdgeSyncStatus {
+  const { edge, link, credential, pendingRemovals } = facts;
+  return {
+    edge: edge.name,
+    address: `${edge.fqdn}:${edge.port}`,
+    state: link?.state ?? 'NotStarted',
+    holdsLease: link?.holdsLease ?? false,
+    lastAttempt: link?.lastAttempt,
+    lastSuccess: link?.lastSuccess,
+    consecutiveFailures: link?.consecutiveFailures ?? 0,
+    failureDetail: link?.failureDetail,
+    pushed: link?.progress.pushed ?? 0,
+    total: link?.progress.total,
+    pendingRemovals,
+    credential: credential?.userName ?? link?.credential ?? '',
+    credentialExpires: credential?.expiresAt ?? 0,
+  };
+}
+
+function sourceWarnings(source: SourceStatus, now: number): Warning[] {
+  if (source.state !== 'failed') return [];
+  const { lastConfirmed } = source;
+  const since = lastConfirmed === undefined ? 'never' : formatAge(lastConfirmed, now);
+  const critical = lastConfirmed !== undefined && now - lastConfirmed > SOURCE_CRITICAL_MS;
+  return [
+    {
+      code: 'source.failed',
+      severity: critical ? 'critical' : 'warning',
+      text: `the source ${source.instance} cannot be read (last confirmed: ${since}): ${source.failure ?? 'unknown'}`,
+      mend: 'mend the source, or correct [source] in hub.toml and restart; then: postern sync run',
+    },
+  ];
+}
+
+function edgeWarnings(facts: EdgeFacts, status: EdgeSyncStatus, hub: HubFacts): Warning[] {
+  const { edge, credentialExpires, pendingRemovals } = status;
+  const { now } = hub;
+  const warnings: Warning[] = [];
+  const failing = status.state === 'Expired' || status.consecutiveFailures >= FAILURES_WORTH_A_WARNING;
+  if (failing) {
+    const silentMs = now - (status.lastSuccess ?? hub.startedAt);
+    const since = status.lastSuccess === undefined ? 'never' : formatAge(status.lastSuccess, now);
+    warnings.push({
+      code: 'edge.failing',
+      severity: status.state === 'Expired' || silentMs > EDGE_CRITICAL_MS ? 'critical' : 'warning',
+      text: `edge ${edge} does not synchronise (${status.consecutiveFailures} failures, last success: ${since}): ${status.failureDetail ?? status.state}`,
+      mend:
+        status.state === 'Expired'
+          ? `postern subscription remove ${edge}, then make a new file on the edge and import it`
+          : `check that ${status.address} answers from here, then: postern sync run --edge ${edge}`,
+    });
+  }
+  if (pendingRemovals > 0) {
+    warnings.push({
+      code: 'removals.pending',
+      severity: 'warning',
+      text: `edge ${edge} holds back ${pendingRemovals} removals: they are more than usual, or a domain`,
+      mend: `postern sync approve --edge ${edge}, or postern sync reject --edge ${edge}`,
+    });
+  }
+  warnings.push(...credentialWarning(edge, credentialExpires, hub));
+  return [...warnings, ...certificateWarning(`edge ${edge}`, facts.certificateNotAfter, now)];
+}
+
+/** A successor is due in the last quarter of a credential's life. */
+function credentialWarning(edge: string, expires: number, hub: HubFacts): Warning[] {
+  const left = expires - hub.now;
+  if (expires === 0 || left > hub.credentialLifetimeMs / 4) return [];
+  return [
+    {
+      code: left <= 0 ? 'credential.expired' : 'credential.expiring',
+      severity: left <= 0 ? 'critical' : 'warning',
+      text:
+        left <= 0
+          ? `the account for edge ${edge} expired ${formatDuration(-left)} ago`
+          : `the account for edge ${edge} expires in ${formatDuration(left)}`,
+      mend: `postern subscription remove ${edge} here and on the edge, then subscribe it again`,
+    },
+  ];
+}
+
+function certificateWarning(whose: string, notAfter: number | undefined, now: number): Warning[] {
+  if (notAfter === undefined || notAfter > now) return [];
+  return [
+    {
+      code: 'certificate.expired',
+      severity: 'warning',
+      text: `the certificate of ${whose} expired ${formatAge(notAfter, now)}; it is trusted by its key, so everything goes on`,
+      mend: 'nothing has to be done at once; other programs that look at it may complain',
+    },
+  ];
+}
