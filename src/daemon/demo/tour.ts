@@ -17,7 +17,7 @@ import { type Bulk, completeReport, type DemoReport } from './report.ts';
 import type { DemoHost, DemoSite } from './site.ts';
 
 const FILE = 'edge1.xml';
-/** How many addresses are asked for in bulk, at most. */
+/** Of so many people, at most, every address is asked for. */
 const MOST_ASKED = 20_000;
 
 export interface TourOptions {
