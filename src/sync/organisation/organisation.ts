@@ -188,14 +188,24 @@ export class Organisation {
     if (edge === undefined)
       throw new PosternError('subscription.unknown', `no edge ${edgeName} is subscribed`);
     const own = await this.#own();
-    const credentials: PresentableCredential[] = credentialsToTry(
-      ownCredentials(own.credentials, hub, edge.name),
-      now,
-    ).map((credential) => ({
-      userName: credential.userName,
-      kind: credential.kind,
-      open: () => openOwnCredential(credential, hub),
-    }));
+    const usable = credentialsToTry(ownCredentials(own.credentials, hub, edge.name), now);
+    // Until the edge has taken an ESRA there is none on it: the bootstrap account first spares it a refused bind.
+    const first = edge.establishedAt === undefined ? 'bootstrap' : 'esra';
+    const ordered = [
+      ...usable.filter(({ kind }) => kind === first),
+      ...usable.filter(({ kind }) => kind !== first),
+    ];
+    const usable = credentialsToTry(ownCredentials(own.credentials, hub, edge.name), now);
+    // Before the first load the edge does not know the ESRA yet: asking it for that first would look like an attack there.
+    if (edge.establishedAt === undefined)
+      usable.sort((a, b) => (a.kind === b.kind ? 0 : a.kind === 'bootstrap' ? -1 : 1));
+    const credentials = usable.map(
+      (credential): PresentableCredential => ({
+        userName: credential.userName,
+        kind: credential.kind,
+        open: () => openOwnCredential(credential, hub),
+      }),
+    );
     const key = await this.#addressKey(edge, own);
     const hasher = createAddressHasher(key);
     const digestKey = deriveDigestKey(key.reveal());
