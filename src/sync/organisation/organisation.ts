@@ -195,11 +195,7 @@ export class Organisation {
       ...usable.filter(({ kind }) => kind === first),
       ...usable.filter(({ kind }) => kind !== first),
     ];
-    const usable = credentialsToTry(ownCredentials(own.credentials, hub, edge.name), now);
-    // Before the first load the edge does not know the ESRA yet: asking it for that first would look like an attack there.
-    if (edge.establishedAt === undefined)
-      usable.sort((a, b) => (a.kind === b.kind ? 0 : a.kind === 'bootstrap' ? -1 : 1));
-    const credentials = usable.map(
+    const credentials = ordered.map(
       (credential): PresentableCredential => ({
         userName: credential.userName,
         kind: credential.kind,
