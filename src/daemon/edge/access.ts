@@ -25,7 +25,8 @@ export const EDGE_ACCESS: AccessPolicy = {
     {
       roles: [ROLE.localReader],
       subtree: 'cn=Recipients',
-      attributes: ['posternAddress'],
+      // The mail server asks by the first two names; what is stored, and asked, has the third.
+      attributes: ['mail', 'proxyAddresses', 'posternAddress'],
       rights: ['search', 'compare'],
     },
     {
