@@ -129,11 +129,10 @@ const importCommand = buildCommand({
         file: bytes.toString('base64'),
         ...(flags.expectFingerprint === undefined ? {} : { expectFingerprint: flags.expectFingerprint }),
       };
-      const document = await hubDaemon(this, flags.config).call<SubscriptionDocument>(
-        'POST',
-        '/v1/subscriptions',
-        body,
-      );
+      const { warnings, ...document } = await hubDaemon(this, flags.config).call<
+        SubscriptionDocument & { readonly warnings: readonly string[] }
+      >('POST', '/v1/subscriptions', body);
+      for (const warning of warnings) this.process.stderr.write(`warning: ${warning}\n`);
       if (!flags.keep)
         await unlink(path).catch(() =>
           this.process.stderr.write(`could not delete ${path}: delete it by hand, it may hold a password\n`),

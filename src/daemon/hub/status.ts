@@ -42,7 +42,7 @@ const EDGE_CRITICAL_MS = 3_600_000;
 const FAILURES_WORTH_A_WARNING = 3;
 
 export function hubStatus(facts: HubFacts): HubStatus {
-  const { edges, certificateNotAfter, credentialLifetimeMs, repairedCopies, ...rest } = facts;
+  const { edges, certificateNotAfter, credentialLifetimeMs: _lifetime, repairedCopies, ...rest } = facts;
   const statuses = edges.map(edgeSyncStatus);
   return {
     version: 1,

@@ -10,9 +10,9 @@ import type { EdgeLink, LinkStatus } from '../../sync/push/edge-link.ts';
 import type { MirrorView } from '../../sync/push/mirror-view.ts';
 
 export interface SyncRunOptions {
-  readonly links: readonly EdgeLink[];
-  readonly follower: SourceFollower | undefined;
-  readonly mirror: MirrorView | undefined;
+  readonly links: readonly Pick<EdgeLink, 'status' | 'restart' | 'pokeConfiguration'>[];
+  readonly follower: Pick<SourceFollower, 'runNow'> | undefined;
+  readonly mirror: Pick<MirrorView, 'position'> | undefined;
   /** Reread the source, and compare every entry. */
   readonly full: boolean;
   readonly statuses: () => Promise<EdgeSyncStatus[]>;

@@ -25,7 +25,7 @@ import { TransactionWriter } from './transaction-writer.ts';
 export interface EdgeTarget {
   readonly address: Omit<EdgeSessionOptions, 'identity' | 'clock' | 'signal'> &
     Pick<EdgeSessionOptions, 'identity'>;
-  /** ESRAs first, then the bootstrap credential, if there is one. */
+  /** In the order in which they are to be tried: ESRAs and, if there is one, the bootstrap credential. */
   readonly credentials: readonly PresentableCredential[];
   /** Hashes a canonical address with this edge's key. */
   readonly hash: (address: string) => Buffer;
@@ -309,14 +309,16 @@ export class EdgeLink {
   }
 
   #progressed(progress: PushProgress): void {
-    if (!progress.settled) {
-      this.#update({ progress, state: progress.inStep ? this.#status.state : 'InProgress' });
+    // In step and settled once: later changes are on their way all the time, and are told within a moment.
+    if (progress.settledSequence === undefined) {
+      this.#update({ progress, state: 'InProgress' });
       return;
     }
+    const news = progress.settled || progress.settledSequence !== this.#status.progress.settledSequence;
     this.#update({
       progress,
       state: 'Synchronized',
-      lastSuccess: this.#options.clock.now(),
+      lastSuccess: news ? this.#options.clock.now() : this.#status.lastSuccess,
       consecutiveFailures: 0,
       failureDetail: undefined,
     });

@@ -27,7 +27,7 @@ export class TransactionWriter {
   #next: Sent<ExtendedResponse> | undefined;
   #unacknowledged = 0;
   #room: (() => void) | undefined;
-  #failure: unknown;
+  #failure: Error | undefined;
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(client: LdapClient) {
@@ -81,7 +81,7 @@ export class TransactionWriter {
         this.#wake();
       },
       (error: unknown) => {
-        this.#failure ??= error;
+        this.#failure ??= error as Error;
         this.#wake();
       },
     );
