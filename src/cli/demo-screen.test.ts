@@ -20,7 +20,7 @@ function tell(colour: boolean): string {
     ['cd /tmp', 'go there'],
     ['ls', ''],
   ]);
-  screen.heading('End', '');
+  screen.heading('End');
   return text;
 }
 
@@ -43,7 +43,7 @@ More:
   ls
 
 
-2. End
+End
 
 `;
 

@@ -29,9 +29,9 @@ export function demoScreen(stream: Output, colour: boolean): Narrator {
   let step = 0;
   return {
     heading(title, about) {
-      step += 1;
       line('');
-      line(paint('heading', `${step}. ${title}`) + (about === '' ? '' : paint('faint', `  ${about}`)));
+      if (about === undefined) line(paint('heading', title));
+      else line(`${paint('heading', `${++step}. ${title}`)}  ${paint('faint', about)}`);
       line('');
     },
     prompt(host, command) {

@@ -11,6 +11,7 @@ import { FEWEST_PEOPLE } from './demo/changes.ts';
 import { DaemonProcess } from './demo/daemon-process.ts';
 import type { Narrator } from './demo/narrator.ts';
 import { ADMIN, Organisation, PEOPLE } from './demo/organisation.ts';
+import { count } from './demo/wording.ts';
 import { DEMO_DOMAINS, demoPerson } from './demo/population.ts';
 import type { DemoReport } from './demo/report.ts';
 import { createSite, type DemoHost, type DemoSite } from './demo/site.ts';
@@ -74,10 +75,7 @@ async function startOrganisation(
   site: DemoSite,
   parts: AsyncDisposableStack,
 ): Promise<{ organisation: Organisation; addresses: number }> {
-  narrator.heading(
-    'Start',
-    'An organisation’s directory, a hub inside, an edge in the perimeter: three servers on this machine.',
-  );
+  narrator.heading('Start', 'A directory and a hub inside, an edge in the perimeter: all on this machine.');
   const folder = join(site.folder, 'organisation');
   const organisation = parts.use(
     await Organisation.start({ folder, people, clock, random, log: silentLog, signal }),
@@ -85,7 +83,7 @@ async function startOrganisation(
   let addresses = 0;
   for (let n = 0; n < people; n++) addresses += demoPerson(n).addresses.length;
   narrator.done(
-    `directory  ${organisation.url}, ${people} people with ${addresses} addresses in ${DEMO_DOMAINS.length} domains`,
+    `directory  ${organisation.url}: ${count(people)} people, ${count(addresses)} addresses, ${DEMO_DOMAINS.length} domains`,
   );
   return { organisation, addresses };
 }
@@ -106,12 +104,10 @@ async function startDaemons(
   const edge = await start(site.edge);
   const { ldaps, ldap, socketmap } = site.ports;
   narrator.done(
-    `edge1      process ${edge.pid}; LDAPS ${ldaps} for hubs; LDAP ${ldap} and socketmap ${socketmap} for the mail server`,
+    `edge1      process ${edge.pid}: LDAPS ${ldaps} for hubs; for the mail server LDAP ${ldap}, socketmap ${socketmap}`,
   );
   const hub = await start(site.hub);
-  narrator.done(
-    `hub1       process ${hub.pid}; reads the directory, connects to edge1, and listens to nobody`,
-  );
+  narrator.done(`hub1       process ${hub.pid}: listens to nobody; connects to the directory and to edge1`);
   return [edge, hub];
 }
 

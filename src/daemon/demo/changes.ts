@@ -77,7 +77,7 @@ function changeKinds(organisation: Organisation, people: number): ChangeKind[] {
       answer: 'unknown → known',
       prepare(n) {
         const person = newcomer(people, n);
-        const alias = `colleague.${people + n}@sales.example.org`;
+        const alias = `colleague.${people + n}@example.com`;
         return {
           change: () => organisation.setAddresses(person, [...person.addresses, alias]),
           becomes: all([alias], 'known'),

@@ -67,7 +67,7 @@ export class MailServer implements Disposable {
       for await (const { operation } of stream)
         if (operation.op === 'searchResultEntry')
           found = String(operation.attributes[0]?.values[0] ?? 'entry without values');
-      return found === undefined ? answer('unknown', 'no entry') : answer('known', found);
+      return found === undefined ? answer('unknown', 'none') : answer('known', found);
     } catch (error) {
       const code = resultCodeOf(error);
       if (code === undefined) throw error;

@@ -1,8 +1,8 @@
 /** What the demo tells while it runs. Shapes only: the command line decides how it looks. */
 
 export interface Narrator {
-  /** A new step: its title, and in one sentence what it is for. */
-  heading(title: string, about: string): void;
+  /** A new step: its title, and in one sentence what it is for; without one, the end. */
+  heading(title: string, about?: string): void;
   /** A command as an administrator of `host` would type it. */
   prompt(host: string, command: string): void;
   /** What a command printed, as it was. */
@@ -11,7 +11,7 @@ export interface Narrator {
   done(text: string): void;
   /** Plain words. */
   note(text: string): void;
-  /** A cell that starts with `✗` is wrong, one that starts with `✓` right. */
+  /** What is marked `✓` is right, a cell that starts with `✗` wrong. */
   table(head: readonly string[], rows: readonly (readonly string[])[]): void;
   /** Lines to be copied, each with what it does. */
   recipes(title: string, lines: readonly (readonly [command: string, what: string])[]): void;

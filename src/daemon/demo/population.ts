@@ -1,4 +1,4 @@
-/** A made-up organisation: people, aliases, groups in three domains; the same for the same size. Pure. */
+/** A made-up organisation: people with addresses in three domains; the same for the same number. Pure. */
 
 export interface DemoPerson {
   readonly uid: string;
@@ -10,7 +10,7 @@ export interface DemoPerson {
 
 export const DEMO_DOMAINS = [
   { domain: 'example.org', kind: 'authoritative', recipientDelimiter: '+' },
-  { domain: 'sales.example.org', kind: 'authoritative', recipientDelimiter: '' },
+  { domain: 'example.com', kind: 'authoritative', recipientDelimiter: '' },
   { domain: 'example.net', kind: 'internalRelay', recipientDelimiter: '' },
 ] as const;
 
@@ -75,12 +75,12 @@ const FAMILY = [
   'Ångström',
 ] as const;
 
-/** Person number `n` (from 0). Every third has an alias, every tenth one in the relay domain. */
+/** Person number `n` (from 0). Every fourth is in another domain, every third has an alias, every tenth one in the relay domain. */
 export function demoPerson(n: number): DemoPerson {
   const given = GIVEN[n % GIVEN.length] ?? 'Ada';
   const family = FAMILY[Math.floor(n / GIVEN.length) % FAMILY.length] ?? 'Bauer';
   const uid = `${ascii(given)}.${ascii(family)}.${n}`;
-  const domain = n % 4 === 3 ? 'sales.example.org' : 'example.org';
+  const domain = n % 4 === 3 ? 'example.com' : 'example.org';
   const addresses = [`${uid}@${domain}`];
   if (n % 3 === 0) addresses.push(`${ascii(given).charAt(0)}${n}@example.org`);
   if (n % 10 === 0) addresses.push(`${uid}@example.net`);

@@ -3,7 +3,6 @@ import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { EdgeStatus, HubStatus, VerifyDocument } from '../../admin/documents.ts';
 import type { Clock } from '../../base/clock.ts';
-import { formatDuration } from '../../base/duration.ts';
 import { PosternError } from '../../base/error.ts';
 import { measureChanges, ROUNDS } from './changes.ts';
 import { commandLine, type CommandOutcome, runCommand } from './command.ts';
@@ -15,6 +14,7 @@ import { DEMO_DOMAINS } from './population.ts';
 import { type Answer, type Answered, sampleAddresses, tourQuestions, wrongAnswers } from './questions.ts';
 import { type Bulk, completeReport, type DemoReport } from './report.ts';
 import type { DemoHost, DemoSite } from './site.ts';
+import { count, duration, perSecond } from './wording.ts';
 
 const FILE = 'edge1.xml';
 /** Of so many people, at most, every address is asked for. */
@@ -60,7 +60,7 @@ export async function runTour(options: TourOptions): Promise<DemoReport> {
     status,
     durationMs: clock.monotonic() - started,
   });
-  narrator.heading('Shown', '');
+  narrator.heading('All answers were as expected.');
   for (const line of summary(report)) narrator.done(line);
   return report;
 }
@@ -77,7 +77,7 @@ async function subscribe(options: TourOptions, mailServer: MailServer): Promise<
 
   narrator.heading('Subscription', 'One file, made on the edge and imported on a hub, sets up mutual trust.');
   await expectLater(mailServer, narrator);
-  await show(options, site.edge, ['subscription', 'create', FILE]);
+  await show(options, site.edge, ['subscription', 'create', FILE], { lines: 6 });
   await rename(join(site.edge.folder, FILE), join(site.hub.folder, FILE));
   narrator.done(`${FILE} is carried to ${site.hub.name}, and no copy stays behind`);
   await show(options, site.hub, ['subscription', 'inspect', FILE]);
@@ -130,31 +130,34 @@ async function watchLoad({ clock, signal }: TourOptions, mailServer: MailServer)
 }
 
 async function askQuestions({ narrator }: TourOptions, mailServer: MailServer): Promise<Answered[]> {
-  narrator.heading(
-    'Questions',
-    'What a mail server asks, by socketmap and by LDAP. Most of them are asked twice.',
-  );
-  const answered: Answered[] = [];
+  narrator.heading('Questions', 'As a mail server asks, by socketmap and by LDAP.');
   // The first round warms up both sides.
   for (const question of tourQuestions()) await mailServer.answer(question);
+  const answered: Answered[] = [];
   for (const question of tourQuestions()) answered.push(await mailServer.answer(question));
+  const wrong = new Set(answered.filter((one) => wrongAnswers([one]).length > 0));
   narrator.table(
-    ['asked', 'what', 'expected', 'socketmap', 'ms', 'LDAP', 'ms'],
-    answered.map(({ question, socketmap, ldap }) => [
-      question.asked,
-      question.what,
-      question.expected,
-      ...cells(socketmap, question.expected),
-      ...cells(ldap, question.expected),
-    ]),
+    ['  asked', 'expected', 'socketmap', 'ms', 'LDAP', 'ms'],
+    answered
+      .filter(({ question }) => question.map === 'recipients')
+      .map((one) => [
+        `${wrong.has(one) ? '✗' : '✓'} ${one.question.asked}`,
+        `${one.question.expected}: ${one.question.what}`,
+        ...cells(one.socketmap, one.question.expected),
+        ...cells(one.ldap, one.question.expected),
+      ]),
   );
+  for (const { question, socketmap, ldap } of answered.filter((one) => one.question.map === 'domains'))
+    narrator.done(
+      `relay_domains: ${question.asked} is "${socketmap.text}" by socketmap, "${ldap?.text}" by LDAP`,
+    );
   requireRight(answered);
   return answered;
 }
 
 function cells(answer: Answer | undefined, expected: string): [string, string] {
   if (answer === undefined) return ['-', ''];
-  return [`${answer.verdict === expected ? '✓' : '✗'} ${answer.text}`, answer.ms.toFixed(2)];
+  return [`${answer.verdict === expected ? '' : '✗ '}${answer.text}`, answer.ms.toFixed(1)];
 }
 
 async function askEverybody(
@@ -232,11 +235,15 @@ async function show(
   { narrator, clock, signal }: TourOptions,
   host: DemoHost,
   words: readonly string[],
-  how: { terminal?: boolean } = {},
+  how: { terminal?: boolean; lines?: number } = {},
 ): Promise<CommandOutcome> {
   narrator.prompt(host.name, commandLine(words));
   const outcome = await runCommand(host, words, { clock, signal, ...how });
-  narrator.output(outcome.stdout + outcome.stderr);
+  const printed = outcome.stdout.trimEnd().split('\n');
+  const most = how.lines ?? printed.length;
+  narrator.output(printed.slice(0, most).join('\n'));
+  if (printed.length > most) narrator.note(`… and ${printed.length - most} more lines`);
+  if (outcome.stderr !== '') narrator.output(outcome.stderr);
   if (outcome.exitCode !== 0)
     throw new PosternError(
       'refused',
@@ -269,20 +276,4 @@ function summary(report: DemoReport): string[] {
     `${report.questions.length} questions and ${count(2 * (report.bulk.known.asked + report.bulk.unknown.asked))} look-ups answered as expected`,
     `a change in the directory is answered at the edge after ${figure('change-to-answer-median-ms').toFixed(1)} ms (median)`,
   ];
-}
-
-function count(number: number): string {
-  return String(number).replace(/\B(?=(\d{3})+(?!\d))/g, ',');
-}
-
-function perSecond(number: number, ms: number): string {
-  return `${count(Math.round((number / Math.max(ms, 0.001)) * 1000))}/s`;
-}
-
-function duration(ms: number): string {
-  return ms < 1000
-    ? `${Math.round(ms)} ms`
-    : ms < 60_000
-      ? `${(ms / 1000).toFixed(1)} s`
-      : formatDuration(ms);
 }
