@@ -242,20 +242,21 @@ describe('a disk that fails', () => {
     expect(await judge(files.powerLoss({ unsynced: 'dropped' }), history)).toBeUndefined();
   });
 
-  test('a store that cannot be created, or opened, says so and leaves the folder usable', async () => {
-    for (const on of ['makeFolder', 'create', 'write', 'datasync', 'rename', 'syncFolder'] as const) {
+  test.each(['makeFolder', 'create', 'write', 'datasync', 'rename', 'syncFolder'] as const)(
+    'a store that cannot be created or opened (%s) says so and leaves the folder usable',
+    async (on) => {
       const files = new FakeFiles();
       files.fail({ on, code: 'EIO' });
       const code = on === 'syncFolder' ? 'file.unreadable' : 'file.unwritable';
-      await expect(openStore(smallStore(files, on)), on).rejects.toMatchObject({ code });
+      await expect(openStore(smallStore(files, on))).rejects.toMatchObject({ code });
       const store = await openStore(smallStore(files, on));
       await commitRandom(store, startHistory(), on);
       await store.close();
       files.fail({ on: 'read', code: 'EIO' });
-      await expect(openStore(smallStore(files, on)), on).rejects.toMatchObject({ code: 'file.unreadable' });
+      await expect(openStore(smallStore(files, on))).rejects.toMatchObject({ code: 'file.unreadable' });
       await (await openStore(smallStore(files, on))).close();
-    }
-  });
+    },
+  );
 });
 
 function unflushed(files: FakeFiles, without: { datasync?: boolean; syncFolder?: boolean }): Files {
