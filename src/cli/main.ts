@@ -38,7 +38,6 @@ const routes = buildRouteMap<Route, Context>({
       'Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 degraded, 4 critical, 5 daemon unreachable, 6 not found, 7 refused.',
     ].join('\n'),
   },
-  defaultCommand: 'status',
   routes: {
     status: statusCommand,
     lookup: lookupCommand,
@@ -72,6 +71,11 @@ const context: Context = {
   env: process.env,
   signal: stop.signal,
 };
-await run(application, process.argv.slice(2), context);
+const words = process.argv.slice(2);
+// Bare `postern` is `postern status`; so a misspelt command is named as such, not taken for an argument of status.
+const isStatus =
+  words.length === 0 ||
+  (words[0]?.startsWith('-') === true && !/^(-h|-v|--help|--helpAll|--help-all|--version)$/.test(words[0]));
+await run(application, isStatus ? ['status', ...words] : words, context);
 // The library reports misuse as negative codes; to the shell that is one of ours.
 if (typeof process.exitCode === 'number' && process.exitCode < 0) process.exitCode = EXIT.usage;

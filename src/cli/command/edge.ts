@@ -1,6 +1,5 @@
 /** `postern edge run`: the edge daemon in the foreground, as systemd wants it. */
 import { buildCommand, buildRouteMap } from '@stricli/core';
-import { runEdge } from '../../daemon/edge.ts';
 import { type Context, edgeConfig, guarded } from '../context.ts';
 import { configFlag } from '../flags.ts';
 
@@ -8,7 +7,12 @@ const run = buildCommand({
   docs: { brief: 'Run the edge daemon in the foreground' },
   parameters: { flags: { config: configFlag }, aliases: { c: 'config' } },
   func(this: Context, flags: { readonly config?: string }) {
-    return guarded(this, () => runEdge(edgeConfig(this, flags.config), this.signal));
+    return guarded(this, async () => {
+      const config = edgeConfig(this, flags.config);
+      // Only here: every other command starts without the daemon's code.
+      const { runEdge } = await import('../../daemon/edge.ts');
+      await runEdge(config, this.signal);
+    });
   },
 });
 

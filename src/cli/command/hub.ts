@@ -1,6 +1,5 @@
 /** `postern hub run|key`: the hub daemon, and the public key that a subscription file can be sealed to. */
 import { buildCommand, buildRouteMap } from '@stricli/core';
-import { runHub } from '../../daemon/hub.ts';
 import { type Context, guarded, hubConfig, hubDaemon } from '../context.ts';
 import { configFlag } from '../flags.ts';
 
@@ -12,7 +11,12 @@ const run = buildCommand({
   docs: { brief: 'Run the hub daemon in the foreground' },
   parameters: { flags: { config: configFlag }, aliases: { c: 'config' } },
   func(this: Context, flags: Flags) {
-    return guarded(this, () => runHub(hubConfig(this, flags.config), this.signal));
+    return guarded(this, async () => {
+      const config = hubConfig(this, flags.config);
+      // Only here: every other command starts without the daemon's code.
+      const { runHub } = await import('../../daemon/hub.ts');
+      await runHub(config, this.signal);
+    });
   },
 });
 
