@@ -1,7 +1,6 @@
 /** `postern demo`: an edge is subscribed, filled, asked and changed on this machine, without any set-up. */
 import { buildCommand } from '@stricli/core';
 import { isPosternError } from '../../base/error.ts';
-import { runDemo } from '../../daemon/demo.ts';
 import { type Context, guarded } from '../context.ts';
 import { demoScreen, wantsColour } from '../demo-screen.ts';
 import { jsonFlag } from '../flags.ts';
@@ -31,6 +30,7 @@ export const demoCommand = buildCommand({
   },
   func(this: Context, flags: Flags) {
     return guarded(this, async () => {
+      const { runDemo } = await import('../../daemon/demo.ts');
       const { stdout, stderr } = this.process;
       const screen = flags.json ? stderr : stdout;
       const hangUp = new AbortController();
