@@ -68,3 +68,18 @@ test('after kill -9 every acknowledged batch is there, whole, and none in part',
     await rm(folder, { recursive: true, force: true });
   }
 });
+
+test('a folder has one store at a time', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'store-lock-'));
+  try {
+    const store = await openStore(writerOptions(folder));
+    await expect(openStore(writerOptions(folder))).rejects.toMatchObject({
+      code: 'folder.in-use',
+      fields: { pid: process.pid },
+    });
+    await store.close();
+    await (await openStore(writerOptions(folder))).close();
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
