@@ -13,7 +13,7 @@ import { VERSION } from '../base/version.ts';
 import { formatFingerprint } from '../certificate/pin.ts';
 import type { EdgeConfig } from '../config/edge-config.ts';
 import { DEFAULT_PASSWORD_POLICY } from '../credential/password.ts';
-import { Directory, resultOf, refuse, type Session } from '../directory/directory.ts';
+import { Directory, refuse, type Session } from '../directory/directory.ts';
 import { openStore } from '../directory/store/store.ts';
 import { POSTERN_CONTROL, POSTERN_EXTENDED } from '../ldap/postern-oid.ts';
 import { dropExpired, type EdgeDescription, removedEdgeTrust } from '../subscription/edge-subscription.ts';
@@ -32,6 +32,7 @@ import { clearData, forgetLoad } from './edge/data.ts';
 import { startListeners } from './edge/listeners.ts';
 import { AddressKeys, Lookups } from './edge/lookups.ts';
 import { directoryIndex } from './edge/recipient-index.ts';
+import { createSearchGate } from './edge/search-gate.ts';
 import { edgeStatus } from './edge/status.ts';
 
 const EXPIRY_CHECK_MS = 30_000;
@@ -188,12 +189,7 @@ export async function runEdge(config: EdgeConfig, signal: AbortSignal): Promise<
             return removals.handle(value);
           },
         },
-        searchGate: (session, base) => {
-          if (session.identity.role !== ROLE.localReader || !/cn=recipients\s*$/i.test(base))
-            return undefined;
-          const why = lookups.unavailable;
-          return why === undefined ? undefined : resultOf('busy', why);
-        },
+        searchGate: createSearchGate(current, () => lookups),
       },
     });
     lifecycle.add('directory', () => directory.close());

@@ -44,8 +44,9 @@ export interface DirectoryHooks extends CommitHooks {
   /** Controls of the owner's that its hooks understand (critical ones are refused otherwise). */
   readonly controls?: readonly string[];
   /**
-   * Asked before every search below the root DSE, with the base as the client wrote it; a result other than undefined is the
-   * answer (busy, while the first load is incomplete).
+   * Asked before every search below the root DSE, with the base as the client wrote it. A result other than undefined stands in
+   * for "nothing found" (busy, while the first load is incomplete); what is found is told all the same. It refuses comparing and
+   * content synchronisation altogether.
    */
   searchGate?(session: Session, base: string): LdapResult | undefined;
 }

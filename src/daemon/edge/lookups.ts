@@ -114,7 +114,14 @@ export class Lookups {
     };
   }
 
-  /** Why the mail server's searches cannot be answered now; undefined when they can. */
+  /** The same for domains; a list that is old is better than none (see `lookup/validator.ts`). */
+  get domainsUnavailable(): string | undefined {
+    return this.#options.index.domainStatus().loadState === 'complete'
+      ? undefined
+      : 'accepted domains are not loaded yet';
+  }
+
+  /** Why a search of recipients that found nothing cannot be taken for an answer now; undefined when it can. */
   get unavailable(): string | undefined {
     const { index, clock, defaultMaxAgeMs } = this.#options;
     const { loadState, lastConfirmedMs } = index.recipientStatus();

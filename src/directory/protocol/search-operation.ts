@@ -39,6 +39,7 @@ export class SearchOperation implements Operation {
   readonly #client: Client;
   readonly #run: SearchRun;
   readonly #page: { readonly fingerprint: string } | undefined;
+  readonly #whenEmpty: LdapResult;
   #ended = false;
   #blocked = false;
   #written = 0;
@@ -48,11 +49,12 @@ export class SearchOperation implements Operation {
     messageId: number,
     task: SearchTask,
     selection: Selection,
-    page?: { fingerprint: string },
+    options: { readonly page?: { fingerprint: string }; readonly whenEmpty?: LdapResult | undefined } = {},
   ) {
     this.#client = client;
     this.messageId = messageId;
-    this.#page = page;
+    this.#page = options.page;
+    this.#whenEmpty = options.whenEmpty ?? SUCCESS;
     this.#run = new SearchRun(task, client.directory, client.session, (id, view, access) =>
       this.#entry(selection, id, view, access),
     );
@@ -75,7 +77,7 @@ export class SearchOperation implements Operation {
     }
     this.#end();
     const controls = this.#pageControl(state);
-    const result = ENDS[state] ?? SUCCESS;
+    const result = ENDS[state] ?? (this.#written === 0 ? this.#whenEmpty : SUCCESS);
     if (result.code === 0 && controls === undefined)
       writeSuccess(this.#client.connection.writer(), this.messageId, OPERATION_TAG.searchResultDone);
     else
@@ -133,9 +135,15 @@ export function startSearch(
   const subschema = server.special.subschema(request.base);
   if (subschema !== undefined && server.maySeeSubschema(session))
     return answerSpecial(client, messageId, request, subschema);
-  const gate = directory.hooks.searchGate?.(session, request.base);
-  if (gate !== undefined) return client.answer('searchRequest', messageId, gate);
-  const base = searchBase(client, request);
+  const whenEmpty = directory.hooks.searchGate?.(session, request.base);
+  let base: number;
+  try {
+    base = searchBase(client, request);
+  } catch (error) {
+    // That the base is not there is "nothing found" too.
+    if (whenEmpty === undefined) throw error;
+    return client.answer('searchRequest', messageId, whenEmpty);
+  }
   const filter = compileFilter(request.filter, directory.filterOptions);
   const selection = new Selection(
     directory.database,
@@ -155,7 +163,7 @@ export function startSearch(
     lookThrough: limits.lookThrough,
   };
   if (controls.paged === undefined) {
-    const operation = new SearchOperation(client, messageId, task, selection);
+    const operation = new SearchOperation(client, messageId, task, selection, { whenEmpty });
     client.started(operation);
     return operation.step();
   }
@@ -178,7 +186,10 @@ export function startSearch(
   );
   // The size limit of the server is per page here: a paging client reads in portions that cost us little each.
   const paged = { ...task, after, pageSize, sizeLimit: request.sizeLimit };
-  const operation = new SearchOperation(client, messageId, paged, selection, { fingerprint });
+  const operation = new SearchOperation(client, messageId, paged, selection, {
+    page: { fingerprint },
+    whenEmpty,
+  });
   client.started(operation);
   return operation.step();
 }
