@@ -29,6 +29,12 @@ export interface DeploymentOptions {
   readonly environment?: Readonly<Record<string, string>>;
 }
 
+export interface EdgePorts {
+  readonly ldaps: number;
+  readonly ldap: number;
+  readonly socketmap: number;
+}
+
 export interface CommandResult {
   readonly exitCode: number;
   readonly stdout: string;
@@ -70,13 +76,13 @@ export class Deployment implements AsyncDisposable {
   }
 
   static async create(
-    options: DeploymentOptions | ((folder: string) => Promise<DeploymentOptions>) = {},
+    options: DeploymentOptions | ((folder: string, ports: EdgePorts) => Promise<DeploymentOptions>) = {},
   ): Promise<Deployment> {
     const parent = typeof options === 'function' ? undefined : options.parentFolder;
     const folder = await mkdtemp(join(parent ?? tmpdir(), 'postern-site-'));
-    const given = typeof options === 'function' ? await options(folder) : options;
     const [ldaps, ldap] = await freePorts();
     const [socketmap] = await freePorts();
+    const given = typeof options === 'function' ? await options(folder, { ldaps, ldap, socketmap }) : options;
     const site = new Deployment(folder, [ldaps, ldap, socketmap], given.environment ?? {});
     await mkdir(site.edgeData);
     await mkdir(site.hubData);
