@@ -46,6 +46,7 @@ const BIT: Readonly<Record<Right, number>> = {
   delete: 32,
   rename: 64,
 };
+const CHANGES: ReadonlySet<Right> = new Set(['write', 'add', 'delete', 'rename']);
 const READABLE = BIT.search | BIT.compare | BIT.read;
 
 /** What a session may do with one entry. */
@@ -151,6 +152,16 @@ export class AccessControl {
     const common = cache.get(parent);
     if (common !== undefined) return common;
     return this.#look(session, id, parent);
+  }
+
+  /** True when some rule lets the session change something somewhere. */
+  mayChange(session: Session): boolean {
+    const { role } = session.identity;
+    if (role === SYSTEM_ROLE) return true;
+    return this.#policy.rules.some(
+      ({ roles, rights }) =>
+        (roles.includes('*') || roles.includes(role)) && rights.some((right) => CHANGES.has(right)),
+    );
   }
 
   /** What a session might do with an entry that is no longer (or not yet) below `parent`. */

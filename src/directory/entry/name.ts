@@ -106,6 +106,8 @@ export class NameReader implements RuleContext {
       if (error instanceof DecodeError) refuse('invalidDNSyntax', error.message);
       throw error;
     }
+    // Nothing but spaces is neither a name nor the empty one.
+    if (dn.length === 0 && text !== '') refuse('invalidDNSyntax', 'expected an attribute type and =');
     let name: Name | undefined;
     for (let i = dn.length - 1; i >= 0; i--) {
       const parts = (dn[i] ?? []).map(({ type: typeName, value }): NameValue => {

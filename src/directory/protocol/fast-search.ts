@@ -12,7 +12,8 @@ import type { Directory } from '../directory.ts';
 import { DescriptorSet } from '../entry/entry.ts';
 import { EntryView } from '../entry/layout.ts';
 import type { Name } from '../entry/name.ts';
-import type { AttributeType } from '../schema/schema.ts';
+import type { AttributeType, MatchingRule } from '../schema/schema.ts';
+import { assertedForm } from '../search/filter.ts';
 import { Selection } from '../search/selection.ts';
 import { writeSuccess } from './answer.ts';
 import type { Client } from './client.ts';
@@ -84,7 +85,7 @@ export class FastSearch {
     const normal =
       plan.stored === filterOptions.addressType && filterOptions.addressHasher !== undefined
         ? filterOptions.addressHasher(value)
-        : plan.stored.equality?.normalise(value, database.names);
+        : assertedForm(plan.stored.equality as MatchingRule, value, database);
     const id = normal === undefined ? 0 : database.values.first(plan.stored, normal);
     if (id >= MANY) return false;
     const writer = client.connection.writer();

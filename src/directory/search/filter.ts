@@ -7,7 +7,9 @@ import type { Database } from '../database.ts';
 import type { ComputedAttribute } from '../entry/computed.ts';
 import { DescriptorSet } from '../entry/entry.ts';
 import { refuse } from '../refusal.ts';
+import { ADDRESS_RULE } from '../schema/matching-rule.ts';
 import type { AttributeType, MatchingRule } from '../schema/schema.ts';
+import { SYNTAX, SYNTAXES } from '../schema/syntax.ts';
 import {
   ALWAYS_UNDEFINED,
   And,
@@ -64,7 +66,7 @@ export function compileFilter(filter: Filter, options: FilterOptions): Matcher {
 function compilePresent(attribute: string, options: FilterOptions): Matcher {
   const asked = DescriptorSet.of(options.database, attribute);
   if (asked === undefined) return ALWAYS_UNDEFINED;
-  const set = isAddress(asked.type, options)
+  const set = isAddressType(options, asked.type)
     ? new DescriptorSet(options.database, options.addressType as AttributeType, asked.options)
     : asked;
   const everywhere = set.type.name === 'objectClass';
@@ -89,7 +91,8 @@ function compilePresent(attribute: string, options: FilterOptions): Matcher {
   };
 }
 
-function isAddress(type: AttributeType, options: FilterOptions): boolean {
+/** True when a filter on this type asks the hashed addresses. */
+export function isAddressType(options: FilterOptions, type: AttributeType): boolean {
   return (
     options.addressHasher !== undefined &&
     options.addressType !== undefined &&
@@ -101,16 +104,22 @@ function compileEquality(attribute: string, value: Buffer, options: FilterOption
   const { database } = options;
   const set = DescriptorSet.of(database, attribute);
   if (set === undefined) return ALWAYS_UNDEFINED;
-  if (isAddress(set.type, options)) {
+  if (isAddressType(options, set.type)) {
     const hash = options.addressHasher?.(value);
     return hash === undefined ? ALWAYS_UNDEFINED : addressMatcher(set, hash, options);
   }
   const rule = set.type.equality;
   if (rule === undefined) return ALWAYS_UNDEFINED;
   if (set.type.name === 'objectClass') return compileClass(set, value, rule, options);
-  const normal = rule.normalise(value, database.names);
+  const normal = assertedForm(rule, value, database);
   if (normal === undefined) return ALWAYS_UNDEFINED;
   return new ValueMatcher(set, { rule, test: (stored) => stored.equals(normal) }, normal);
+}
+
+/** Normal form of an asserted value; undefined when it isn't of the rule's assertion syntax (RFC 4511 §4.5.1.7: Undefined). */
+export function assertedForm(rule: MatchingRule, value: Buffer, database: Database): Buffer | undefined {
+  if (SYNTAXES.get(rule.syntax)?.accepts(value, database.names) === false) return undefined;
+  return rule.normalise(value, database.names);
 }
 
 /** Right to search the asked type (`mail`, say) and the stored one are two things: both are wanted. */
@@ -165,10 +174,10 @@ function compileOrdering(
 ): Matcher {
   const set = DescriptorSet.of(options.database, attribute);
   if (set === undefined) return ALWAYS_UNDEFINED;
-  if (isAddress(set.type, options))
+  if (isAddressType(options, set.type))
     refuse('inappropriateMatching', `${attribute} is stored hashed: it can be asked for equality only`);
   const rule = set.type.ordering;
-  const normal = rule?.normalise(value, options.database.names);
+  const normal = rule === undefined ? undefined : assertedForm(rule, value, options.database);
   if (rule === undefined || normal === undefined) return ALWAYS_UNDEFINED;
   return new ValueMatcher(set, {
     rule,
@@ -179,13 +188,16 @@ function compileOrdering(
 function compileSubstrings(filter: Extract<Filter, { kind: 'substrings' }>, options: FilterOptions): Matcher {
   const set = DescriptorSet.of(options.database, filter.attribute);
   if (set === undefined) return ALWAYS_UNDEFINED;
-  if (isAddress(set.type, options))
+  if (isAddressType(options, set.type))
     refuse(
       'inappropriateMatching',
       `${filter.attribute} is stored hashed: it can be asked for equality only`,
     );
   const rule = set.type.substrings;
-  if (rule?.part === undefined) return ALWAYS_UNDEFINED;
+  const parts = [...filter.any, filter.initial, filter.final].filter((part) => part !== undefined);
+  const { syntax } = set.type;
+  if (rule?.part === undefined || !parts.every((part) => syntax.accepts(part, options.database.names)))
+    return ALWAYS_UNDEFINED;
   const initial = filter.initial === undefined ? EMPTY : rule.part(filter.initial, 'initial');
   const final = filter.final === undefined ? EMPTY : rule.part(filter.final, 'final');
   const middle: Buffer[] = [];
@@ -225,13 +237,14 @@ function compileExtensible(filter: Extract<Filter, { kind: 'extensible' }>, opti
       ? set?.type.equality
       : database.schema.matchingRule(filter.matchingRule);
   if (rule === undefined) return ALWAYS_UNDEFINED;
-  if (set !== undefined && isAddress(set.type, options)) {
+  if (set !== undefined && isAddressType(options, set.type)) {
     if (rule !== options.addressType?.equality && rule !== set.type.equality) return ALWAYS_UNDEFINED;
     return compileEquality(filter.attribute as string, filter.value, options);
   }
   if (set !== undefined && filter.matchingRule === undefined && !filter.dnAttributes)
     return compileEquality(filter.attribute as string, filter.value, options);
   const test = valueTest(rule, filter.value, options);
+  if (set !== undefined && !isUsable(rule, set.type)) return ALWAYS_UNDEFINED;
   if (test === undefined) return ALWAYS_UNDEFINED;
   const sets =
     set !== undefined
@@ -242,22 +255,34 @@ function compileExtensible(filter: Extract<Filter, { kind: 'extensible' }>, opti
   return parts.length === 1 ? (parts[0] as Matcher) : new Or(parts);
 }
 
-/** Without an attribute the rule applies to every type whose values it can compare: those of its own syntax's rules. */
+/** Without an attribute the rule applies to every type that it is usable with. */
 function typesOfRule(rule: MatchingRule, options: FilterOptions): AttributeType[] {
-  const { schema } = options.database;
-  return schema.attributeTypes.filter(
-    (type) =>
-      !isAddress(type, options) &&
-      !(type.equality?.name === 'posternAddressMatch') &&
-      (type.equality === rule || type.ordering === rule || type.substrings === rule),
+  return options.database.schema.attributeTypes.filter(
+    (type) => !isAddressType(options, type) && type.equality?.name !== ADDRESS_RULE && isUsable(rule, type),
   );
 }
+
+/** RFC 4517 §4.1 (matchingRuleUse): a rule can compare values of its own syntax, and of those that are special cases of it. */
+function isUsable(rule: MatchingRule, type: AttributeType): boolean {
+  if (type.equality === rule || type.ordering === rule || type.substrings === rule) return true;
+  if (type.equality?.name === ADDRESS_RULE) return false;
+  return (
+    type.syntax.oid === rule.syntax ||
+    (rule.syntax === SYNTAX.directoryString && STRINGS.has(type.syntax.oid))
+  );
+}
+
+const STRINGS: ReadonlySet<string> = new Set([
+  SYNTAX.countryString,
+  SYNTAX.printableString,
+  SYNTAX.telephoneNumber,
+]);
 
 function valueTest(rule: MatchingRule, assertion: Buffer, options: FilterOptions): ValueTest | undefined {
   const { test: special } = rule;
   if (special !== undefined) return { rule, test: (_normal, raw) => special(raw, assertion) };
   if (rule.kind === 'substrings') return undefined;
-  const normal = rule.normalise(assertion, options.database.names);
+  const normal = assertedForm(rule, assertion, options.database);
   if (normal === undefined) return undefined;
   // RFC 4517 §4.2: an ordering rule is TRUE when the value comes before the assertion.
   if (rule.kind === 'ordering') return { rule, test: (stored) => stored.compare(normal) < 0 };

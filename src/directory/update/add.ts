@@ -1,10 +1,11 @@
 /** Add (RFC 4511 §4.7): from a request to a draft that the schema accepts, put in its place. */
-import type { AddRequest, Attribute } from '../../ldap/message.ts';
+import type { AddRequest } from '../../ldap/message.ts';
 import type { Draft, DraftAttribute } from '../entry/draft.ts';
 import { LONGEST_RDN } from '../entry/draft.ts';
 import { type Name, type NameValue, showName } from '../entry/name.ts';
 import { refuse } from '../refusal.ts';
-import { canonicalClasses, checkValues, normalOrRaw } from './entry-rules.ts';
+import { checkDistinct, normalOrRaw } from './entry-rules.ts';
+import { readContent } from './request-content.ts';
 import { stamp, type UpdateContext, visibleAncestor } from './context.ts';
 
 /** Adds an entry, or with `replace` gives an existing one this content; returns its number. */
@@ -12,6 +13,14 @@ export function addEntry(context: UpdateContext, request: AddRequest, replace: b
   const { database, access, session, inTransaction } = context;
   const name = database.names.read(request.dn);
   if (name === undefined) refuse('unwillingToPerform', 'the root DSE cannot be added');
+  if (request.attributes.length === 0) refuse('protocolError', 'an entry needs attributes');
+  const attributes = readContent(context, request.attributes, () => NEW);
+  for (const [n, { descriptor }] of attributes.entries()) {
+    if (attributes.findIndex((a) => a.descriptor === descriptor) < n)
+      refuse('attributeOrValueExists', `${descriptor.text}: attribute occurs twice`);
+  }
+  addNameValues(context, attributes, name.parts);
+  context.rules.check({ attributes });
   const place = placeOf(context, name);
   const existing = database.child(place.parent, place.normalRdn);
   if (existing !== 0 && !replace) {
@@ -19,11 +28,7 @@ export function addEntry(context: UpdateContext, request: AddRequest, replace: b
     if (!view.visible && !view.mayEntry('add', inTransaction)) refuse('insufficientAccessRights');
     refuse('entryAlreadyExists');
   }
-  const attributes = contentOf(context, request.attributes);
-  addNameValues(context, attributes, name.parts);
-  for (const attribute of attributes) checkValues(database, attribute);
   const draft = { ...place, attributes } as Draft;
-  context.rules.check(draft);
   const { time } = stamp(context, draft);
   const before = existing === 0 ? undefined : database.draft(existing);
   draft.uuid = before?.uuid ?? context.uuids.next();
@@ -40,6 +45,8 @@ export function addEntry(context: UpdateContext, request: AddRequest, replace: b
   }
   return id;
 }
+
+const NEW = { mayBeEmpty: false, deletes: false };
 
 /** Where an entry of that name hangs. Refuses when its parent doesn't exist. */
 export function placeOf(context: UpdateContext, name: Name): Pick<Draft, 'parent' | 'rdn' | 'normalRdn'> {
@@ -59,25 +66,6 @@ export function placeOf(context: UpdateContext, name: Name): Pick<Draft, 'parent
   return { parent, rdn: Buffer.from(name.rdn), normalRdn: name.normalRdn };
 }
 
-function contentOf({ database, computed }: UpdateContext, given: readonly Attribute[]): DraftAttribute[] {
-  const attributes: DraftAttribute[] = [];
-  for (const { type: text, values } of given) {
-    const descriptor =
-      database.dictionary.use(text) ??
-      refuse('undefinedAttributeType', `${text.slice(0, 100)}: attribute type is unknown`);
-    const { type } = descriptor;
-    if (type.noUserModification || computed.has(type))
-      refuse('constraintViolation', `${descriptor.text}: no user modification allowed`);
-    if (attributes.some((a) => a.descriptor === descriptor))
-      refuse('attributeOrValueExists', `${descriptor.text}: attribute occurs twice`);
-    attributes.push({
-      descriptor,
-      values: type.name === 'objectClass' ? canonicalClasses(database, values) : [...values],
-    });
-  }
-  return attributes;
-}
-
 /** RFC 4511 §4.7: the values of the RDN belong to the entry whether they were listed or not. */
 export function addNameValues(
   { database }: UpdateContext,
@@ -95,7 +83,8 @@ export function addNameValues(
       continue;
     }
     const wanted = normalOrRaw(database, type, value);
-    if (!attribute.values.some((v) => normalOrRaw(database, type, v).equals(wanted)))
-      attribute.values = [...attribute.values, value];
+    if (attribute.values.some((v) => normalOrRaw(database, type, v).equals(wanted))) continue;
+    attribute.values = [...attribute.values, value];
+    checkDistinct(database, attribute);
   }
 }

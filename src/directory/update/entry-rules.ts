@@ -10,22 +10,21 @@ import { type AttributeType, EXTENSIBLE_OBJECT, type ObjectClass } from '../sche
 /** Above this many values of one attribute, duplicates are found by a set of normal forms instead of pairwise. */
 const FEW = 6;
 
-/** Values of one attribute are well-formed, distinct and not too many. `fresh`: those to be checked for syntax (all unless told). */
-export function checkValues(
-  database: Database,
-  { descriptor, values }: DraftAttribute,
-  fresh: readonly Buffer[] = values,
-): void {
-  const { type, text } = descriptor;
-  if (!type.known) refuse('undefinedAttributeType', `${text}: attribute type is unknown`);
-  if (values.length === 0) refuse('protocolError', `${text}: no values`);
-  if (type.singleValue && values.length > 1)
-    refuse('constraintViolation', `${text}: has more than one value`);
-  for (const value of fresh) {
-    if (!type.syntax.accepts(value, database.names))
-      refuse('invalidAttributeSyntax', `${text}: value is not a ${type.syntax.description}`);
-  }
+/** The values of one attribute are distinct, and one at most where the type says so. */
+export function checkDistinct(database: Database, attribute: DraftAttribute): void {
+  checkSingle(attribute);
+  checkDuplicates(database, attribute);
+}
+
+export function checkSingle({ descriptor, values }: DraftAttribute): void {
+  if (descriptor.type.singleValue && values.length > 1)
+    refuse('constraintViolation', `${descriptor.text}: has more than one value`);
+}
+
+/** RFC 4511 §4.1.7: no two values of an attribute are equivalent. */
+export function checkDuplicates(database: Database, { descriptor, values }: DraftAttribute): void {
   if (values.length < 2) return;
+  const { type, text } = descriptor;
   const normal = values.map((value) => normalOrRaw(database, type, value));
   if (values.length <= FEW) {
     for (let i = 1; i < normal.length; i++) {
@@ -63,7 +62,7 @@ export class EntryRules {
   }
 
   /** Refuses an entry that breaks the rules of its classes. Operational attributes that users may write need no class. */
-  check(draft: Draft): void {
+  check(draft: Pick<Draft, 'attributes'>): void {
     const classes = draft.attributes.find(
       (a) => a.descriptor.type.name === 'objectClass' && a.descriptor.options.length === 0,
     );
@@ -150,7 +149,9 @@ export class EntryRules {
 /** Class values in the spelling of the schema, so that entries with the same classes look the same. */
 export function canonicalClasses(database: Database, values: readonly Buffer[]): Buffer[] {
   return values.map((value) => {
-    const found = database.schema.objectClass(value.toString('latin1').trim());
-    return found === undefined ? value : Buffer.from(found.name);
+    const name = value.toString('latin1').trim();
+    const found = database.schema.objectClass(name);
+    if (found === undefined) refuse('invalidAttributeSyntax', `objectClass: ${name.slice(0, 80)} is unknown`);
+    return Buffer.from(found.name);
   });
 }

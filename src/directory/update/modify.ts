@@ -6,44 +6,66 @@ import type { Draft, DraftAttribute } from '../entry/draft.ts';
 import type { Descriptor } from '../entry/dictionary.ts';
 import { refuse } from '../refusal.ts';
 import { SYNTAX } from '../schema/syntax.ts';
-import { canonicalClasses, checkValues, normalOrRaw } from './entry-rules.ts';
+import { checkDuplicates, checkSingle, normalOrRaw } from './entry-rules.ts';
+import { readContent } from './request-content.ts';
 import { stamp, type UpdateContext } from './context.ts';
 
-export function modifyEntry(context: UpdateContext, id: number, request: ModifyRequest): void {
+/** A change with its attribute looked up and its values checked. */
+export interface ReadyChange {
+  readonly kind: Modification['kind'];
+  readonly descriptor: Descriptor;
+  readonly values: readonly Buffer[];
+}
+
+/** What RFC 4511 §4.6 and RFC 4525 §3 say of numbers of values. */
+export function checkForm({ changes }: ModifyRequest): void {
+  for (const { kind, attribute } of changes) {
+    const text = attribute.type.slice(0, 100);
+    if (kind === 'increment' && attribute.values.length !== 1)
+      refuse('protocolError', `${text}: increment takes exactly one value`);
+    if (kind === 'add' && attribute.values.length === 0) refuse('protocolError', `${text}: no values`);
+  }
+}
+
+/** The changes of a request; refused before any entry is looked at. */
+export function readChanges(context: UpdateContext, { changes }: ModifyRequest): ReadyChange[] {
+  for (const { kind, attribute } of changes) {
+    const type = kind === 'increment' ? context.database.dictionary.find(attribute.type)?.type : undefined;
+    if (type !== undefined && type.syntax.oid !== SYNTAX.integer)
+      refuse('constraintViolation', `${type.name}: is no integer`);
+  }
+  const attributes = changes.map(({ attribute }) => attribute);
+  const content = readContent(context, attributes, (n) => {
+    const kind = changes[n]?.kind;
+    return { mayBeEmpty: kind === 'delete' || kind === 'replace', deletes: kind === 'delete' };
+  });
+  return content.map(({ descriptor, values }, n) => ({
+    kind: (changes[n] as Modification).kind,
+    descriptor,
+    values,
+  }));
+}
+
+export function modifyEntry(context: UpdateContext, id: number, changes: readonly ReadyChange[]): void {
   const { database, change, access, session, inTransaction } = context;
   const draft = database.draft(id) ?? refuse('noSuchObject');
   const view = access.view(session, id);
   const touched = new Set<Descriptor>();
   const classes = classValues(draft);
-  for (const modification of request.changes) {
-    const descriptor = descriptorOf(context, modification);
+  for (const { descriptor } of changes) {
     if (!view.may('write', descriptor.type, inTransaction))
       refuse('insufficientAccessRights', `no right to write ${descriptor.text} here`);
     touched.add(descriptor);
-    applyChange(database, draft, descriptor, modification);
   }
-  for (const attribute of draft.attributes)
-    if (touched.has(attribute.descriptor)) checkValues(database, attribute);
-  context.rules.check(draft);
+  for (const ready of changes) applyChange(database, draft, ready);
+  for (const attribute of draft.attributes) if (touched.has(attribute.descriptor)) checkSingle(attribute);
+  checkName(database, draft, touched);
   if (context.rules.structural(classValues(draft)) !== context.rules.structural(classes)) {
     refuse('objectClassModsProhibited', 'objectClass: the structural class cannot be changed');
   }
-  checkName(database, draft, touched);
+  context.rules.check(draft);
   stamp(context, draft);
   change.put(id, draft);
-}
-
-function descriptorOf({ database, computed }: UpdateContext, { kind, attribute }: Modification): Descriptor {
-  const text = attribute.type;
-  const descriptor = database.dictionary.use(text) ?? database.dictionary.find(text);
-  if (descriptor === undefined)
-    refuse('undefinedAttributeType', `${text.slice(0, 100)}: attribute type is unknown`);
-  const { type } = descriptor;
-  if (type.noUserModification || computed.has(type))
-    refuse('constraintViolation', `${descriptor.text}: no user modification allowed`);
-  if (kind === 'add' && attribute.values.length === 0)
-    refuse('protocolError', `${descriptor.text}: add without values`);
-  return descriptor;
 }
 
 function classValues(draft: Draft): readonly Buffer[] {
@@ -53,18 +75,20 @@ function classValues(draft: Draft): readonly Buffer[] {
 function applyChange(
   database: Database,
   draft: Draft,
-  descriptor: Descriptor,
-  { kind, attribute }: Modification,
+  { kind, descriptor, values: given }: ReadyChange,
 ): void {
   const found = draft.attributes.find((a) => a.descriptor === descriptor);
-  const given =
-    descriptor.type.name === 'objectClass' ? canonicalClasses(database, attribute.values) : attribute.values;
   switch (kind) {
     case 'add':
       if (found === undefined) draft.attributes.push({ descriptor, values: [...given] });
-      else found.values = [...found.values, ...given];
+      else {
+        found.values = [...found.values, ...given];
+        checkDuplicates(database, found);
+      }
       return;
     case 'delete':
+      if (given.length > 0 && descriptor.type.equality === undefined)
+        refuse('inappropriateMatching', `${descriptor.text}: no equality rule; delete the whole attribute`);
       if (found === undefined)
         refuse('noSuchAttribute', `${descriptor.text}: the entry has no such attribute`);
       if (given.length === 0) remove(draft, found);
@@ -92,8 +116,6 @@ function deleteValues(
   given: readonly Buffer[],
 ): void {
   const { type, text } = found.descriptor;
-  if (type.equality === undefined)
-    refuse('inappropriateMatching', `${text}: no equality rule; delete the whole attribute`);
   const gone = new Map(given.map((value) => [normalOrRaw(database, type, value).toString('latin1'), true]));
   if (gone.size < given.length) refuse('attributeOrValueExists', `${text}: value occurs twice`);
   const left = found.values.filter(
@@ -110,9 +132,7 @@ function increment(
   descriptor: Descriptor,
   given: readonly Buffer[],
 ): void {
-  const [step, ...others] = given;
-  if (step === undefined || others.length > 0)
-    refuse('protocolError', `${descriptor.text}: increment takes exactly one value`);
+  const step = given[0] ?? refuse('protocolError', `${descriptor.text}: increment takes exactly one value`);
   if (descriptor.type.syntax.oid !== SYNTAX.integer)
     refuse('constraintViolation', `${descriptor.text}: is no integer`);
   if (found === undefined) refuse('noSuchAttribute', `${descriptor.text}: the entry has no such attribute`);

@@ -2,13 +2,26 @@
 import type { ModifyDnRequest } from '../../ldap/message.ts';
 import type { Database } from '../database.ts';
 import type { Draft } from '../entry/draft.ts';
-import type { Name, NameValue } from '../entry/name.ts';
+import type { Name } from '../entry/name.ts';
 import { refuse } from '../refusal.ts';
 import { addNameValues } from './add.ts';
-import { checkValues, normalOrRaw } from './entry-rules.ts';
+import { normalOrRaw } from './entry-rules.ts';
 import { stamp, type UpdateContext, visibleAncestor } from './context.ts';
 
-export function renameEntry(context: UpdateContext, id: number, request: ModifyDnRequest): void {
+/** The new RDN; refused before any entry is looked at. */
+export function readNewName({ database }: UpdateContext, request: ModifyDnRequest): Name {
+  const newName = database.names.read(request.newRdn);
+  if (newName === undefined || newName.depth !== 1)
+    refuse('invalidDNSyntax', 'the new name is not one relative name');
+  return newName;
+}
+
+export function renameEntry(
+  context: UpdateContext,
+  id: number,
+  request: ModifyDnRequest,
+  newName: Name,
+): void {
   const { database, change, access, session, inTransaction } = context;
   const draft = database.draft(id) ?? refuse('noSuchObject');
   const right = (): void => {
@@ -16,19 +29,13 @@ export function renameEntry(context: UpdateContext, id: number, request: ModifyD
   };
   right();
   if (draft.parent === 0) refuse('unwillingToPerform', 'a naming context cannot be renamed');
-  const newName = database.names.read(request.newRdn);
-  if (newName === undefined || newName.depth !== 1)
-    refuse('invalidDNSyntax', 'the new name is not one relative name');
   const parent =
     request.newSuperior === undefined ? draft.parent : superior(context, id, request.newSuperior);
   const existing = database.child(parent, newName.normalRdn);
   if (existing !== 0 && existing !== id) refuse('entryAlreadyExists');
   const old = database.names.read(database.dnText(id));
-  if (request.deleteOldRdn && old !== undefined) deleteNameValues(database, draft, old, newName.parts);
+  if (request.deleteOldRdn && old !== undefined) deleteNameValues(database, draft, old);
   addNameValues(context, draft.attributes, newName.parts);
-  for (const attribute of draft.attributes)
-    if (newName.parts.some((part) => part.type === attribute.descriptor.type))
-      checkValues(database, attribute);
   context.rules.check(draft);
   draft.parent = parent;
   draft.rdn = Buffer.from(newName.rdn);
@@ -61,17 +68,14 @@ function topOf(database: Database, start: number): number {
   return id;
 }
 
-/** Takes the old RDN's values out, but for those of the new one. */
-function deleteNameValues(database: Database, draft: Draft, old: Name, keep: readonly NameValue[]): void {
-  const form = ({ type, value }: NameValue): string =>
-    `${type.index} ${normalOrRaw(database, type, value).toString('latin1')}`;
-  const kept = new Set(keep.map(form));
-  const gone = new Set(old.parts.map(form).filter((value) => !kept.has(value)));
-  for (const attribute of draft.attributes) {
-    if (attribute.descriptor.options.length > 0) continue;
-    attribute.values = attribute.values.filter(
-      (value) => !gone.has(form({ type: attribute.descriptor.type, value })),
-    );
+/** Takes the old RDN's values out; those of the new one come in again, in its spelling. */
+function deleteNameValues(database: Database, draft: Draft, old: Name): void {
+  for (const { type, value } of old.parts) {
+    const gone = normalOrRaw(database, type, value);
+    for (const attribute of draft.attributes) {
+      if (attribute.descriptor.type !== type || attribute.descriptor.options.length > 0) continue;
+      attribute.values = attribute.values.filter((v) => !normalOrRaw(database, type, v).equals(gone));
+    }
   }
   draft.attributes = draft.attributes.filter((attribute) => attribute.values.length > 0);
 }

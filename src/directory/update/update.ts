@@ -4,22 +4,25 @@
  */
 import { BerWriter } from '../../asn1/writer.ts';
 import { CONTROL } from '../../ldap/control.ts';
-import type { Control } from '../../ldap/message.ts';
+import type { AddRequest, Control } from '../../ldap/message.ts';
 import { EntryView } from '../entry/layout.ts';
+import type { Name } from '../entry/name.ts';
 import { refuse } from '../refusal.ts';
 import { compileFilter } from '../search/filter.ts';
 import { TRUE } from '../search/matcher.ts';
 import { Selection } from '../search/selection.ts';
 import { addEntry } from './add.ts';
-import { type Update, type UpdateContext, visibleAncestor } from './context.ts';
+import { type Update, type UpdateContext, type UpdateRequest, visibleAncestor } from './context.ts';
 import { deleteEntry } from './delete.ts';
-import { modifyEntry } from './modify.ts';
-import { renameEntry } from './rename.ts';
+import { checkForm, modifyEntry, readChanges } from './modify.ts';
+import { readNewName, renameEntry } from './rename.ts';
 
 /** Carries an update out; returns the response's controls. Refuses as RFC 4511 says. */
 export function applyUpdate(context: UpdateContext, update: Update): Control[] {
   const controls: Control[] = [];
   const { request } = update;
+  // Who may change nothing anywhere gets no further, so that no request of theirs costs memory or tells anything.
+  if (!context.access.mayChange(context.session)) refuse('insufficientAccessRights');
   if (request.op === 'addRequest') {
     if (update.preRead !== undefined)
       refuse('unavailableCriticalExtension', 'pre-read makes no sense with an add');
@@ -29,22 +32,38 @@ export function applyUpdate(context: UpdateContext, update: Update): Control[] {
       controls.push(readControl(context, id, update.postRead, CONTROL.postRead));
     return controls;
   }
-  const id = targetOf(context, request.dn, request.op === 'deleteRequest' && update.idempotent === true);
+  // The request alone is judged first, then the entry it is about.
+  if (request.op === 'modifyRequest') checkForm(request);
+  const name = context.database.names.read(request.dn);
+  const carryOut = prepare(context, request);
+  const id = targetOf(context, name, request.op === 'deleteRequest' && update.idempotent === true);
   if (id === 0) return controls;
   assertTrue(context, update, id);
   if (update.preRead !== undefined) controls.push(readControl(context, id, update.preRead, CONTROL.preRead));
-  if (request.op === 'modifyRequest') modifyEntry(context, id, request);
-  else if (request.op === 'deleteRequest') deleteEntry(context, id);
-  else renameEntry(context, id, request);
+  carryOut(id);
   if (update.postRead !== undefined && request.op !== 'deleteRequest')
     controls.push(readControl(context, id, update.postRead, CONTROL.postRead));
   return controls;
 }
 
+function prepare(context: UpdateContext, request: Exclude<UpdateRequest, AddRequest>): (id: number) => void {
+  switch (request.op) {
+    case 'modifyRequest': {
+      const changes = readChanges(context, request);
+      return (id) => modifyEntry(context, id, changes);
+    }
+    case 'modifyDnRequest': {
+      const newName = readNewName(context, request);
+      return (id) => renameEntry(context, id, request, newName);
+    }
+    case 'deleteRequest':
+      return (id) => deleteEntry(context, id);
+  }
+}
+
 /** The entry an update is about. What the session may not see does not exist, unless it may write there. */
-function targetOf(context: UpdateContext, dn: string, missingIsFine: boolean): number {
+function targetOf(context: UpdateContext, name: Name | undefined, missingIsFine: boolean): number {
   const { database } = context;
-  const name = database.names.read(dn);
   if (name === undefined) refuse('unwillingToPerform', 'the root DSE cannot be changed');
   const id = database.resolve(name);
   if (id !== 0 && mayKnow(context, id)) return id;

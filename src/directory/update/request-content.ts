@@ -1,0 +1,39 @@
+/**
+ * The attributes that an add or modify brings, looked at before any entry is: types known, values of their syntax, distinct, not
+ * too many, writable. So the answer to a malformed request says nothing about what the directory holds.
+ */
+import type { Attribute } from '../../ldap/message.ts';
+import type { DraftAttribute } from '../entry/draft.ts';
+import { refuse } from '../refusal.ts';
+import type { UpdateContext } from './context.ts';
+import { canonicalClasses, checkDistinct } from './entry-rules.ts';
+
+/** `how`: whether the nth attribute may come without values, and whether its values are to be taken out. */
+export function readContent(
+  { database, computed }: UpdateContext,
+  given: readonly Attribute[],
+  how: (n: number) => { readonly mayBeEmpty: boolean; readonly deletes: boolean },
+): DraftAttribute[] {
+  for (const [n, { type, values }] of given.entries())
+    if (values.length === 0 && !how(n).mayBeEmpty)
+      refuse('protocolError', `${type.slice(0, 100)}: no values`);
+  const content = given.map(({ type: text, values }, n): DraftAttribute => {
+    const descriptor =
+      database.dictionary.use(text) ??
+      refuse('undefinedAttributeType', `${text.slice(0, 100)}: attribute type is unknown`);
+    const { type } = descriptor;
+    for (const value of values) {
+      if (!type.syntax.accepts(value, database.names))
+        refuse('invalidAttributeSyntax', `${descriptor.text}: value is not a ${type.syntax.description}`);
+    }
+    const isClass = type.name === 'objectClass';
+    const attribute = { descriptor, values: isClass ? canonicalClasses(database, values) : [...values] };
+    if (!how(n).deletes) checkDistinct(database, attribute);
+    return attribute;
+  });
+  for (const { descriptor } of content) {
+    if (descriptor.type.noUserModification || computed.has(descriptor.type))
+      refuse('constraintViolation', `${descriptor.text}: no user modification allowed`);
+  }
+  return content;
+}
