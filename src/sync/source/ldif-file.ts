@@ -2,9 +2,11 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { PosternError } from '../../base/error.ts';
+import { isPosternError, PosternError } from '../../base/error.ts';
 import { LdifReader, type LdifRecord } from '../../ldap/ldif.ts';
 import { guidBytes } from '../recipient.ts';
+import { entryAttributes } from './entry-attributes.ts';
+import { GuidLines } from './guid-lines.ts';
 import type { Feed, FeedEvent, FeedIdentity, SourceEntry } from './source.ts';
 
 export interface LdifFileOptions {
@@ -52,11 +54,10 @@ async function* followFile(
     return;
   }
   const reader = new LdifReader();
-  const seen = new Map<string, number>();
+  const lines = new GuidLines();
   const convert = (record: LdifRecord): FeedEvent => {
     const entry = toEntry(record);
-    const id = entry.guid.toString('latin1');
-    const earlier = seen.get(id);
+    const earlier = lines.add(entry.guid, record.line);
     if (earlier !== undefined) {
       throw new PosternError(
         'source.invalid',
@@ -67,7 +68,6 @@ async function* followFile(
         },
       );
     }
-    seen.set(id, record.line);
     return { kind: 'upsert', entry };
   };
   try {
@@ -78,7 +78,12 @@ async function* followFile(
   } catch (error) {
     throw unreadable(path, error);
   }
-  const last = reader.end().map(convert);
+  const last = lastEvents(() => reader.end().map(convert), path);
+  if (lines.size === 0) {
+    throw new PosternError('source.invalid', `${path} holds no entry`, {
+      hint: 'an export that failed leaves such a file; to remove all recipients, remove the source from hub.toml',
+    });
+  }
   // A file that changed while it was read may have been cut: it proves nothing about absence.
   if (!(await filePosition(path)).equals(position)) {
     throw new PosternError('source.incomplete', `${path} changed while it was being read`, {
@@ -88,11 +93,16 @@ async function* followFile(
   yield [...last, { kind: 'complete', sweep: true, cookie: position }];
 }
 
+function lastEvents(read: () => FeedEvent[], path: string): FeedEvent[] {
+  try {
+    return read();
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
 function toEntry(record: LdifRecord): SourceEntry {
-  const attributes = new Map(
-    record.attributes.map(({ type, values }) => [(type.split(';')[0] ?? type).toLowerCase(), values]),
-  );
-  return { guid: ldifGuid(record), dn: record.dn, attributes };
+  return { guid: ldifGuid(record), dn: record.dn, attributes: entryAttributes(record.attributes) };
 }
 
 async function filePosition(path: string): Promise<Buffer> {
@@ -105,6 +115,12 @@ async function filePosition(path: string): Promise<Buffer> {
 }
 
 function unreadable(path: string, error: unknown): unknown {
+  if (isPosternError(error, 'decode')) {
+    return new PosternError('source.invalid', `${path}: ${error.message}`, {
+      fields: error.fields,
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+    });
+  }
   if (error instanceof PosternError || (error as { name?: string }).name === 'AbortError') return error;
   return new PosternError('source.unavailable', `cannot read ${path}`, {
     cause: error,
