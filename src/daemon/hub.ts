@@ -1,13 +1,9 @@
 /** The hub daemon: wires trust store, configuration directory, source, mirror and the links to the edges. Nothing is decided here. */
 import { join } from 'node:path';
 import { createControlApp, serveControl } from '../admin/control-server.ts';
-import { type Clock, systemClock } from '../base/clock.ts';
-import { isPosternError, PosternError } from '../base/error.ts';
-import { type Files, systemFiles } from '../base/files.ts';
-import { lockFolder } from '../base/folder-lock.ts';
-import { Lifecycle } from '../base/lifecycle.ts';
-import { createLog, type Log } from '../base/log.ts';
-import { type Random, systemRandom } from '../base/random.ts';
+import type { Clock } from '../base/clock.ts';
+import { PosternError } from '../base/error.ts';
+import type { Lifecycle } from '../base/lifecycle.ts';
 import { VERSION } from '../base/version.ts';
 import { formatFingerprint } from '../certificate/pin.ts';
 import type { HubConfig } from '../config/hub-config.ts';
@@ -20,6 +16,7 @@ import { openMirror } from '../sync/mirror/open-mirror.ts';
 import type { Mirror } from '../sync/mirror/mirror.ts';
 import { Organisation } from '../sync/organisation/organisation.ts';
 import { directoryRoutes } from './directory-routes.ts';
+import { type DaemonParts, foreignIdentity, runDaemon } from './frame.ts';
 import { embedded, openConfiguration } from './hub/configuration.ts';
 import { domainRoutes } from './hub/domain-routes.ts';
 import { EdgeRegister } from './hub/edge-facts.ts';
@@ -29,55 +26,15 @@ import { hubStatus, NO_SOURCE } from './hub/status.ts';
 import { subscriptionRoutes } from './hub/subscription-routes.ts';
 import { syncRoutes } from './hub/sync-routes.ts';
 
-interface Parts {
-  readonly config: HubConfig;
-  readonly files: Files;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly lifecycle: Lifecycle;
-  /** A store has failed: the daemon stops. */
-  readonly onFatal: (error: Error) => void;
-}
-
 /** Runs until `signal` aborts; throws when it cannot start, or when a store has failed. */
-export async function runHub(config: HubConfig, signal: AbortSignal): Promise<void> {
-  const clock = systemClock;
-  const { level, format } = config.log;
-  const log = createLog({ write: (line) => process.stderr.write(line), clock, level, format }, 'hub');
-  const lifecycle = new Lifecycle(log);
-  const failed = new AbortController();
-  const stopping = AbortSignal.any([signal, failed.signal]);
-  const onFatal = (error: Error): void => failed.abort(error);
-  try {
-    await startHub(
-      { config, files: systemFiles, clock, random: systemRandom, log, lifecycle, onFatal },
-      stopping,
-    );
-    await aborted(stopping);
-    log.info('stopping', { why: failed.signal.aborted ? 'a store has failed' : String(signal.reason) });
-  } catch (error) {
-    if (!isPosternError(error, 'folder.in-use')) throw error;
-    throw new PosternError('daemon.running', `another daemon uses ${config.data}`, {
-      cause: error,
-      ...(error.hint === undefined ? {} : { hint: error.hint }),
-    });
-  } finally {
-    await lifecycle.stop();
-  }
-  if (failed.signal.aborted) throw failed.signal.reason as Error;
+export function runHub(config: HubConfig, signal: AbortSignal): Promise<void> {
+  return runDaemon('hub', config, signal, (parts) => startHub(config, parts));
 }
 
-async function startHub(parts: Parts, signal: AbortSignal): Promise<void> {
-  const { config, files, clock, random, log, lifecycle, onFatal } = parts;
+async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
+  const { files, clock, random, log, lifecycle, signal, onFatal } = parts;
   const startedAt = clock.now();
-  await files.makeFolder(config.data);
-  const lock = await lockFolder(config.data);
-  lifecycle.add('lock', () => lock.release());
-  const foreign =
-    config.identity === undefined
-      ? undefined
-      : { keyFile: config.identity.key_file, certificateFile: config.identity.certificate_file };
+  const foreign = foreignIdentity(config.identity);
   const node = await openHubNode({
     files,
     clock,
@@ -205,11 +162,4 @@ function comparePeriodically(links: Links, clock: Clock, everyMs: number, lifecy
 function sealingKeys({ sealingKeys: [newest, ...older] }: HubTrustState): HubNode['sealingKeys'] {
   if (newest === undefined) throw new PosternError('internal', 'this hub has no sealing key');
   return [newest, ...older];
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

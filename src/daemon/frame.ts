@@ -1,0 +1,81 @@
+/** What both daemons do around their own work: log, lock of the data folder, stop in good order, stop when a store has failed. */
+import { type Clock, systemClock } from '../base/clock.ts';
+import { isPosternError, PosternError } from '../base/error.ts';
+import { type Files, systemFiles } from '../base/files.ts';
+import { lockFolder } from '../base/folder-lock.ts';
+import { Lifecycle } from '../base/lifecycle.ts';
+import { createLog, type Log, type LogLevel } from '../base/log.ts';
+import { type Random, systemRandom } from '../base/random.ts';
+
+/** The world, as it is handed to everything else. */
+export interface DaemonParts {
+  readonly files: Files;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly lifecycle: Lifecycle;
+  /** Aborted when the daemon is to stop. */
+  readonly signal: AbortSignal;
+  /** A store has failed: the daemon stops. */
+  readonly onFatal: (error: Error) => void;
+}
+
+export interface DaemonConfig {
+  readonly data: string;
+  readonly log: { readonly level: LogLevel; readonly format: 'text' | 'json' };
+}
+
+/** Runs until `signal` aborts; throws when `start` does, or when a store has failed. A second daemon on the folder is `daemon.running`. */
+export async function runDaemon(
+  name: string,
+  config: DaemonConfig,
+  signal: AbortSignal,
+  start: (parts: DaemonParts) => Promise<void>,
+): Promise<void> {
+  const [files, clock, random] = [systemFiles, systemClock, systemRandom];
+  const log = createLog({ write: (line) => process.stderr.write(line), clock, ...config.log }, name);
+  const lifecycle = new Lifecycle(log);
+  const failed = new AbortController();
+  const stopping = AbortSignal.any([signal, failed.signal]);
+  try {
+    await files.makeFolder(config.data);
+    const lock = await lockFolder(config.data);
+    lifecycle.add('lock', () => lock.release());
+    await start({
+      files,
+      clock,
+      random,
+      log,
+      lifecycle,
+      signal: stopping,
+      onFatal: (error) => failed.abort(error),
+    });
+    await aborted(stopping);
+    log.info('stopping', { why: failed.signal.aborted ? 'a store has failed' : String(signal.reason) });
+  } catch (error) {
+    if (!isPosternError(error, 'folder.in-use')) throw error;
+    throw new PosternError('daemon.running', `another daemon uses ${config.data}`, {
+      cause: error,
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+    });
+  } finally {
+    await lifecycle.stop();
+  }
+  if (failed.signal.aborted) throw failed.signal.reason as Error;
+}
+
+/** Somebody else's certificate, as the configuration names it. */
+export function foreignIdentity(
+  identity: { readonly key_file: string; readonly certificate_file: string } | undefined,
+) {
+  return identity === undefined
+    ? undefined
+    : { keyFile: identity.key_file, certificateFile: identity.certificate_file };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
