@@ -2,9 +2,9 @@
  * Addresses at rest: HMAC-SHA-256 of the canonical spelling, cut to 128 bits. Owns the hash and the forms in which LDAP
  * clients assert an address; knows nothing of entries, indexes, or where the key is kept.
  */
-import { createHmac, createSecretKey } from 'node:crypto';
 import type { Secret } from '../../base/secret.ts';
 import { parseAddress } from './address.ts';
+import { createHmacSha256 } from './hmac.ts';
 
 /** Length of a hashed address, bytes. */
 export const ADDRESS_HASH_LENGTH = 16;
@@ -23,10 +23,7 @@ export interface AddressHasher {
 
 /** Takes a copy of `key` (any length; 32 bytes are usual). */
 export function createAddressHasher(key: Secret): AddressHasher {
-  // A KeyObject is turned into the library's own form once; a Buffer as key costs five times as much at each hash.
-  const keyObject = createSecretKey(key.reveal());
-  const hash = (canonical: string | Uint8Array): Buffer =>
-    createHmac('sha256', keyObject).update(canonical).digest().subarray(0, ADDRESS_HASH_LENGTH);
+  const hash = createHmacSha256(key.reveal(), ADDRESS_HASH_LENGTH);
   const hashAddress = (input: string | Uint8Array): Buffer | undefined => {
     const address = parseAddress(input);
     return typeof address === 'string' ? undefined : hash(address.canonical);
