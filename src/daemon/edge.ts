@@ -1,4 +1,4 @@
-/** The edge daemon: wires directory, trust store, credential service, lease, lookups and listeners. Nothing is decided here. */
+/** The edge daemon: wires identity, services, listeners and control socket. Nothing is decided here. */
 import { join } from 'node:path';
 import { createControlApp, serveControl } from '../admin/control-server.ts';
 import type { EdgeStatus, KindStatus } from '../admin/documents.ts';
@@ -6,30 +6,22 @@ import { VERSION } from '../base/version.ts';
 import { formatFingerprint } from '../certificate/pin.ts';
 import type { EdgeConfig } from '../config/edge-config.ts';
 import { DEFAULT_PASSWORD_POLICY } from '../credential/password.ts';
-import { Directory, refuse, type Session } from '../directory/directory.ts';
-import { openStore } from '../directory/store/store.ts';
-import { POSTERN_CONTROL, POSTERN_EXTENDED } from '../ldap/postern-oid.ts';
-import { dropExpired, type EdgeDescription, removedEdgeTrust } from '../subscription/edge-subscription.ts';
-import { openEdgeNode } from '../subscription/node.ts';
-import { answerContentDigest } from '../sync/edge/content-service.ts';
-import { LeaseService } from '../sync/edge/lease-service.ts';
-import { RemovalService } from '../sync/edge/removal-service.ts';
-import { WritePolicy } from '../sync/edge/write-policy.ts';
+import type { Directory } from '../directory/directory.ts';
+import { type EdgeDescription, removedEdgeTrust } from '../subscription/edge-subscription.ts';
+import { type Node, openEdgeNode } from '../subscription/node.ts';
+import type { EdgeTrustState } from '../subscription/trust-state.ts';
+import type { RemovalService } from '../sync/edge/removal-service.ts';
 import { directoryRoutes } from './directory-routes.ts';
-import { type DaemonParts, foreignIdentity, runDaemon } from './frame.ts';
-import { EDGE_ACCESS, ROLE } from './edge/access.ts';
-import { createAuthenticator, sessionAccount } from './edge/authenticate.ts';
-import { EDGE_CONTEXTS, ensureBaseEntries } from './edge/base-entries.ts';
+import { ROLE } from './edge/access.ts';
 import { edgeRoutes } from './edge/control.ts';
-import { Credentials } from './edge/credentials.ts';
-import { clearData, forgetLoad } from './edge/data.ts';
+import { clearData } from './edge/data.ts';
+import { watchExpiry } from './edge/expiry.ts';
 import { startListeners } from './edge/listeners.ts';
-import { AddressKeys, Lookups } from './edge/lookups.ts';
 import { directoryIndex } from './edge/recipient-index.ts';
-import { createSearchGate } from './edge/search-gate.ts';
+import { openEdgeServices } from './edge/services.ts';
 import { edgeStatus } from './edge/status.ts';
+import { type DaemonParts, foreignIdentity, runDaemon } from './frame.ts';
 
-const EXPIRY_CHECK_MS = 30_000;
 const DATA_KINDS = ['recipients', 'domains', 'topology'] as const;
 
 /** Runs until `signal` aborts; throws when it cannot start, or when a store has failed. */
@@ -38,7 +30,7 @@ export function runEdge(config: EdgeConfig, signal: AbortSignal): Promise<void> 
 }
 
 async function startEdge(config: EdgeConfig, parts: DaemonParts): Promise<void> {
-  const { files, clock, random, log, lifecycle, onFatal } = parts;
+  const { files, clock, random, log, lifecycle } = parts;
   const startedAt = clock.now();
   const foreign = foreignIdentity(config.identity);
   const node = await openEdgeNode({
@@ -52,132 +44,13 @@ async function startEdge(config: EdgeConfig, parts: DaemonParts): Promise<void> 
   });
   const trust = node.store;
   lifecycle.add('trust store', () => trust.close());
-  const policy = {
-    ...DEFAULT_PASSWORD_POLICY,
-    shortest: config.password_policy.minimum_length,
-    longest: config.password_policy.maximum_length,
-  };
-  const { listen } = config;
-  const edge: EdgeDescription = {
-    name: config.name,
-    fqdn: node.fqdn,
-    port: listen.advertised_port ?? (listen.ldaps.kind === 'tcp' ? listen.ldaps.port : undefined),
-    identity: node.identity,
-    get sealingStatement() {
-      return Buffer.from(trust.value.sealingStatement);
-    },
-    policy,
-    productVersion: `Postern ${VERSION}`,
-  };
-
-  const store = await openStore({
-    folder: join(config.data, 'directory'),
-    files,
-    clock,
-    random,
-    log: log.child('store'),
-    onFatal,
-  });
-  lifecycle.add('store', () => store.close());
-  const keys = new AddressKeys(trust);
-  const lease = new LeaseService({ trust, clock, random, log: log.child('lease') });
-  const current = (): Directory => directory;
-  const removals = new RemovalService({ directory: current, trust, clock });
-  const writePolicy = new WritePolicy({
-    directory: current,
-    lease,
-    trust,
-    clock,
-    log: log.child('guard'),
-    limits: { most: config.removal_guard.most, share: config.removal_guard.percent / 100 },
-    onPending: (kind, delta) => removals.adjust(kind, delta),
-  });
-  const credentials = new Credentials({
-    directory: current,
-    trust,
+  const edge = describeEdge(config, node);
+  const { directory, store, lease, removals, credentials, lookups } = await openEdgeServices(
+    config,
     edge,
-    clock,
-    random,
-    log: log.child('credentials'),
-    onNewAddressKey: () => forgetLoad(directory),
-  });
-  const authenticate = createAuthenticator({
-    directory: current,
     trust,
-    edge,
-    files,
-    clock,
-    random,
-    log: log.child('bind'),
-    credentialsSettled: () => credentials.settled(),
-    onAccountsChanged: () => void credentials.showAccounts(),
-  });
-  const onlyHubs = (session: Session): string => {
-    const account = sessionAccount(session);
-    if (session.identity.role !== ROLE.hub || account === undefined)
-      return refuse('insufficientAccessRights', 'for hubs only');
-    return account.hub;
-  };
-  const directory: Directory = new Directory({
-    store,
-    clock,
-    random,
-    log: log.child('directory'),
-    contexts: EDGE_CONTEXTS,
-    indexes: ['posternAddress'],
-    access: EDGE_ACCESS,
-    addressHasher: (assertion) => keys.hasher?.hashAssertion(assertion),
-    virtualAttributes: [
-      { attribute: 'posternResult', subtree: 'cn=Recipients', compute: () => [OK] },
-      {
-        attribute: 'posternLeaseState',
-        subtree: 'cn=Sync',
-        compute: () => [Buffer.from(lease.status.state)],
-      },
-      {
-        attribute: 'posternLeaseHolder',
-        subtree: 'cn=Sync',
-        compute: () => (lease.status.holder === '' ? [] : [Buffer.from(lease.status.holder)]),
-      },
-      {
-        attribute: 'posternLeaseEpoch',
-        subtree: 'cn=Sync',
-        compute: () => [Buffer.from(String(lease.status.epoch))],
-      },
-    ],
-    hooks: {
-      authenticate,
-      controls: [POSTERN_CONTROL.idempotent],
-      beforeCommit: (session, updates, inTransaction) => {
-        if (session.identity.role !== 'system' && credentials.concern(updates)) credentials.expect(session);
-        return writePolicy.judge(session, updates, inTransaction);
-      },
-      extended: {
-        [POSTERN_EXTENDED.lease]: ({ value }, session) => lease.handle(value, session, onlyHubs(session)),
-        [POSTERN_EXTENDED.contentDigest]: ({ value }, session) => {
-          onlyHubs(session);
-          return answerContentDigest(directory, keys.digestKey, value);
-        },
-        [POSTERN_EXTENDED.removals]: ({ value }, session) => {
-          onlyHubs(session);
-          if (!lease.holds(session))
-            refuse('unwillingToPerform', 'lease.lost: this connection does not hold the lease');
-          return removals.handle(value);
-        },
-      },
-      searchGate: createSearchGate(current, () => lookups),
-    },
-  });
-  lifecycle.add('directory', () => directory.close());
-  await ensureBaseEntries(directory, edge.fqdn);
-  await credentials.showAccounts();
-
-  const lookups = new Lookups({
-    index: directoryIndex(directory),
-    keys,
-    clock,
-    defaultMaxAgeMs: config.lookup.max_age,
-  });
+    parts,
+  );
   const connections = await startListeners(
     { config, directory, identity: node.identity, tables: lookups.tables(), clock, log },
     lifecycle,
@@ -236,25 +109,8 @@ async function startEdge(config: EdgeConfig, parts: DaemonParts): Promise<void> 
   const control = await serveControl(app, join(config.data, 'control.sock'));
   lifecycle.add('control socket', () => control.stop());
 
-  const expire = (): void => {
-    dropExpired({ store: trust, clock, edge })
-      .then((dropped) => (dropped ? credentials.showAccounts() : undefined))
-      .catch((error: unknown) => log.error('dropping expired accounts failed', { error }));
-    directory.terminate((session) => isOver(session));
-    timer = clock.after('edge.expiry', EXPIRY_CHECK_MS, expire, { background: true });
-  };
-  // Expiry, revocation and the end of a pin end sessions that exist already.
-  const isOver = (session: Session): boolean => {
-    const name = sessionAccount(session)?.account;
-    if (name === undefined) return false;
-    const account = trust.value.accounts.find((one) => one.name === name);
-    return (
-      account === undefined || account.state === 'suspended' || clock.now() >= account.expiresAt + 10 * 60_000
-    );
-  };
-  let timer = clock.after('edge.expiry', EXPIRY_CHECK_MS, expire, { background: true });
-  lifecycle.add('expiry', () => timer.cancel());
-
+  const onDropped = (): Promise<void> => credentials.showAccounts();
+  lifecycle.add('expiry', watchExpiry({ trust, edge, directory, clock, log, onDropped }));
   log.info('edge is running', {
     edge: edge.name,
     version: VERSION,
@@ -263,7 +119,26 @@ async function startEdge(config: EdgeConfig, parts: DaemonParts): Promise<void> 
   });
 }
 
-const OK = Buffer.from('OK');
+function describeEdge(
+  { name, listen, password_policy }: EdgeConfig,
+  node: Node<EdgeTrustState>,
+): EdgeDescription {
+  return {
+    name,
+    fqdn: node.fqdn,
+    port: listen.advertised_port ?? (listen.ldaps.kind === 'tcp' ? listen.ldaps.port : undefined),
+    identity: node.identity,
+    get sealingStatement() {
+      return Buffer.from(node.store.value.sealingStatement);
+    },
+    policy: {
+      ...DEFAULT_PASSWORD_POLICY,
+      shortest: password_policy.minimum_length,
+      longest: password_policy.maximum_length,
+    },
+    productVersion: `Postern ${VERSION}`,
+  };
+}
 
 async function kindStatuses(directory: Directory, removals: RemovalService): Promise<KindStatus[]> {
   const index = directoryIndex(directory);

@@ -1,0 +1,150 @@
+/** The edge directory with everything that judges and computes inside it: lease, write policy, credential service, lookups. */
+import { join } from 'node:path';
+import type { TrustStore } from '../../certificate/trust-store.ts';
+import type { EdgeConfig } from '../../config/edge-config.ts';
+import {
+  Directory,
+  type DirectoryHooks,
+  refuse,
+  type Session,
+  type VirtualAttribute,
+} from '../../directory/directory.ts';
+import { openStore, type RecordStore } from '../../directory/store/store.ts';
+import { POSTERN_CONTROL, POSTERN_EXTENDED } from '../../ldap/postern-oid.ts';
+import type { EdgeDescription } from '../../subscription/edge-subscription.ts';
+import type { EdgeTrustState } from '../../subscription/trust-state.ts';
+import { answerContentDigest } from '../../sync/edge/content-service.ts';
+import { LeaseService } from '../../sync/edge/lease-service.ts';
+import { RemovalService } from '../../sync/edge/removal-service.ts';
+import { WritePolicy } from '../../sync/edge/write-policy.ts';
+import type { DaemonParts } from '../frame.ts';
+import { EDGE_ACCESS, ROLE } from './access.ts';
+import { createAuthenticator, sessionAccount } from './authenticate.ts';
+import { EDGE_CONTEXTS, ensureBaseEntries } from './base-entries.ts';
+import { Credentials } from './credentials.ts';
+import { forgetLoad } from './data.ts';
+import { AddressKeys, Lookups } from './lookups.ts';
+import { directoryIndex } from './recipient-index.ts';
+import { createSearchGate } from './search-gate.ts';
+
+export interface EdgeServices {
+  readonly directory: Directory;
+  readonly store: RecordStore;
+  readonly lease: LeaseService;
+  readonly removals: RemovalService;
+  readonly credentials: Credentials;
+  readonly lookups: Lookups;
+}
+
+export async function openEdgeServices(
+  config: EdgeConfig,
+  edge: EdgeDescription,
+  trust: TrustStore<EdgeTrustState>,
+  parts: DaemonParts,
+): Promise<EdgeServices> {
+  const { files, clock, random, log, lifecycle, onFatal } = parts;
+  const folder = join(config.data, 'directory');
+  const store = await openStore({ folder, files, clock, random, log: log.child('store'), onFatal });
+  lifecycle.add('store', () => store.close());
+  const keys = new AddressKeys(trust);
+  const lease = new LeaseService({ trust, clock, random, log: log.child('lease') });
+  // The services are handed to the directory and the directory to them: none looks at it before it is there.
+  const current = (): Directory => directory;
+  const removals = new RemovalService({ directory: current, trust, clock });
+  const policy = new WritePolicy({
+    directory: current,
+    lease,
+    trust,
+    clock,
+    log: log.child('guard'),
+    limits: { most: config.removal_guard.most, share: config.removal_guard.percent / 100 },
+    onPending: (kind, delta) => removals.adjust(kind, delta),
+  });
+  const credentials = new Credentials({
+    directory: current,
+    trust,
+    edge,
+    clock,
+    random,
+    log: log.child('credentials'),
+    onNewAddressKey: () => forgetLoad(directory),
+  });
+  const hooks: DirectoryHooks = {
+    authenticate: createAuthenticator({
+      directory: current,
+      trust,
+      edge,
+      files,
+      clock,
+      random,
+      log: log.child('bind'),
+      credentialsSettled: () => credentials.settled(),
+      onAccountsChanged: () => void credentials.showAccounts(),
+    }),
+    controls: [POSTERN_CONTROL.idempotent],
+    beforeCommit: (session, updates, inTransaction) => {
+      if (session.identity.role !== 'system' && credentials.concern(updates)) credentials.expect(session);
+      return policy.judge(session, updates, inTransaction);
+    },
+    extended: {
+      [POSTERN_EXTENDED.lease]: ({ value }, session) => lease.handle(value, session, hubOf(session)),
+      [POSTERN_EXTENDED.contentDigest]: ({ value }, session) => {
+        hubOf(session);
+        return answerContentDigest(directory, keys.digestKey, value);
+      },
+      [POSTERN_EXTENDED.removals]: ({ value }, session) => {
+        hubOf(session);
+        if (!lease.holds(session))
+          refuse('unwillingToPerform', 'lease.lost: this connection does not hold the lease');
+        return removals.handle(value);
+      },
+    },
+    searchGate: createSearchGate(current, () => lookups),
+  };
+  const directory: Directory = new Directory({
+    store,
+    clock,
+    random,
+    log: log.child('directory'),
+    contexts: EDGE_CONTEXTS,
+    indexes: ['posternAddress'],
+    access: EDGE_ACCESS,
+    addressHasher: (assertion) => keys.hasher?.hashAssertion(assertion),
+    virtualAttributes: virtualAttributes(lease),
+    hooks,
+  });
+  const lookups = new Lookups({
+    index: directoryIndex(directory),
+    keys,
+    clock,
+    defaultMaxAgeMs: config.lookup.max_age,
+  });
+  lifecycle.add('directory', () => directory.close());
+  await ensureBaseEntries(directory, edge.fqdn);
+  await credentials.showAccounts();
+  return { directory, store, lease, removals, credentials, lookups };
+}
+
+/** Values that are computed when they are read. */
+function virtualAttributes(lease: LeaseService): VirtualAttribute[] {
+  const ok = [Buffer.from('OK')];
+  const ofLease = (attribute: string, value: () => string): VirtualAttribute => ({
+    attribute,
+    subtree: 'cn=Sync',
+    compute: () => (value() === '' ? [] : [Buffer.from(value())]),
+  });
+  return [
+    { attribute: 'posternResult', subtree: 'cn=Recipients', compute: () => ok },
+    ofLease('posternLeaseState', () => lease.status.state),
+    ofLease('posternLeaseHolder', () => lease.status.holder),
+    ofLease('posternLeaseEpoch', () => String(lease.status.epoch)),
+  ];
+}
+
+/** The hub that a session stands for; refuses everybody else. */
+function hubOf(session: Session): string {
+  const account = sessionAccount(session);
+  if (session.identity.role !== ROLE.hub || account === undefined)
+    return refuse('insufficientAccessRights', 'for hubs only');
+  return account.hub;
+}
