@@ -59,7 +59,7 @@ export function entryHash(key: Buffer, id: Buffer, attributes: readonly ContentA
     }
   }
   // As text of one octet a character it comes out of native code three times as fast as a buffer.
-  return Buffer.from(hashOnce('sha256', scratch.subarray(0, at), 'latin1'), 'latin1');
+  return Buffer.from(hashOnce('sha256', scratch.subarray(0, at), 'binary'), 'latin1');
 }
 
 function canonical(

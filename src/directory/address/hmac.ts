@@ -34,7 +34,7 @@ export function createHmacSha256(key: Uint8Array, length: number): (message: str
       size = BLOCK + message.length;
     }
     // Text of one octet a character crosses from the library faster than a buffer does.
-    outer.write(digest('sha256', input.subarray(0, size), 'latin1'), BLOCK, 'latin1');
-    return Buffer.from(digest('sha256', outer, 'latin1').slice(0, length), 'latin1');
+    outer.write(digest('sha256', input.subarray(0, size), 'binary'), BLOCK, 'latin1');
+    return Buffer.from(digest('sha256', outer, 'binary').slice(0, length), 'latin1');
   };
 }
