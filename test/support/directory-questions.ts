@@ -186,7 +186,9 @@ const part = fc
   )
   .map((v) => Buffer.from(v));
 const attribute = fc.constantFrom(...ATTRIBUTES);
-export const leaf: fc.Arbitrary<Filter> = fc.oneof(
+/** Spaces alone are a difference that is known: see the test. */
+const wordPart = part.filter((p) => p.toString().trim() !== '');
+const leafOfAny: fc.Arbitrary<Filter> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('equality' as const), attribute, value }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('present' as const), attribute }) },
   {
@@ -202,9 +204,9 @@ export const leaf: fc.Arbitrary<Filter> = fc.oneof(
     arbitrary: fc
       .record({
         attribute,
-        initial: fc.option(part, { nil: undefined }),
-        any: fc.array(part, { maxLength: 2 }),
-        final: fc.option(part, { nil: undefined }),
+        initial: fc.option(wordPart, { nil: undefined }),
+        any: fc.array(wordPart, { maxLength: 2 }),
+        final: fc.option(wordPart, { nil: undefined }),
       })
       .filter((f) => f.initial !== undefined || f.final !== undefined || f.any.length > 0)
       .map(
@@ -232,6 +234,10 @@ export const leaf: fc.Arbitrary<Filter> = fc.oneof(
       dnAttributes: fc.boolean(),
     }),
   },
+);
+/** Without the empty postal address, the other known difference. */
+export const leaf = leafOfAny.filter(
+  (f) => !(f.kind === 'equality' && f.attribute === 'postalAddress' && f.value.length === 0),
 );
 export const filter: fc.Arbitrary<Filter> = fc.letrec<{ node: Filter }>((tie) => ({
   node: fc.oneof(

@@ -64,6 +64,10 @@ const text = (value: Buffer): boolean =>
   value.length > 0 && (isAscii(value) || decodeUtf8(value) !== undefined);
 const any = (): boolean => true;
 
+/** RFC 4517 §3.3.28: a backslash only as `\24` or `\5C`. */
+const postalAddress = (value: Buffer): boolean =>
+  text(value) && !/\\(?!24|5[cC])/.test(value.toString('latin1'));
+
 /** Name And Optional UID, RFC 4517 §3.3.21: the DN and, behind `#`, a bit string. */
 export function splitOptionalUid(value: string): { dn: string; uid: string } {
   const match = /^(.*)(#'[01]*'B)$/su.exec(value);
@@ -113,7 +117,7 @@ export const SYNTAXES: ReadonlyMap<string, Syntax> = new Map(
     row(SYNTAX.objectClassDescription, 'Object Class Description', text),
     row(SYNTAX.oid, 'OID', (v) => latin(v, OID_OR_NAME)),
     row(SYNTAX.octetString, 'Octet String', any),
-    row(SYNTAX.postalAddress, 'Postal Address', text),
+    row(SYNTAX.postalAddress, 'Postal Address', postalAddress),
     row(SYNTAX.printableString, 'Printable String', (v) => latin(v, PRINTABLE)),
     row(SYNTAX.telephoneNumber, 'Telephone Number', (v) => latin(v, PRINTABLE)),
     row(SYNTAX.ldapSyntaxDescription, 'LDAP Syntax Description', text),

@@ -3,7 +3,7 @@ import type { Modification, ModifyRequest } from '../../ldap/message.ts';
 import { parseDn } from '../../ldap/dn.ts';
 import type { Database } from '../database.ts';
 import type { Draft, DraftAttribute } from '../entry/draft.ts';
-import type { Descriptor } from '../entry/dictionary.ts';
+import { type Descriptor, splitDescription } from '../entry/dictionary.ts';
 import { refuse } from '../refusal.ts';
 import { SYNTAX } from '../schema/syntax.ts';
 import { checkDuplicates, checkSingle, normalOrRaw } from './entry-rules.ts';
@@ -30,7 +30,8 @@ export function checkForm({ changes }: ModifyRequest): void {
 /** The changes of a request; refused before any entry is looked at. */
 export function readChanges(context: UpdateContext, { changes }: ModifyRequest): ReadyChange[] {
   for (const { kind, attribute } of changes) {
-    const type = kind === 'increment' ? context.database.dictionary.find(attribute.type)?.type : undefined;
+    const name = kind === 'increment' ? splitDescription(attribute.type)?.name : undefined;
+    const type = name === undefined ? undefined : context.database.schema.attributeType(name);
     if (type !== undefined && type.syntax.oid !== SYNTAX.integer)
       refuse('constraintViolation', `${type.name}: is no integer`);
   }
@@ -117,7 +118,6 @@ function deleteValues(
 ): void {
   const { type, text } = found.descriptor;
   const gone = new Map(given.map((value) => [normalOrRaw(database, type, value).toString('latin1'), true]));
-  if (gone.size < given.length) refuse('attributeOrValueExists', `${text}: value occurs twice`);
   const left = found.values.filter(
     (value) => !gone.delete(normalOrRaw(database, type, value).toString('latin1')),
   );
