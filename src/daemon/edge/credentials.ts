@@ -1,10 +1,9 @@
 /** Hands what hubs pushed to the credential service, in order, and shows the accounts (never their passwords) under cn=Accounts. */
-import { formatGeneralizedTime } from '../../asn1/time.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { TrustStore } from '../../certificate/trust-store.ts';
-import type { Account } from '../../credential/account.ts';
+import { accountObject } from '../../credential/account-object.ts';
 import { type CredentialReport, createCredentialService } from '../../credential/credential-service.ts';
 import type { HubObject } from '../../credential/admission.ts';
 import type { Directory, Session, Update } from '../../directory/directory.ts';
@@ -117,23 +116,8 @@ export class Credentials {
       updates.push({ request: { op: 'deleteRequest', dn: directory.database.dnText(id) } });
     }
     updates.push(
-      ...this.#options.trust.value.accounts.map((account) => ({ request: accountEntry(account) })),
+      ...this.#options.trust.value.accounts.map((account) => ({ request: accountObject(account) })),
     );
     await directory.apply(updates);
   }
-}
-
-function accountEntry(account: Account) {
-  const attribute = (type: string, value: string) => ({ type, values: [Buffer.from(value)] });
-  return {
-    op: 'addRequest' as const,
-    dn: `cn=${account.name},cn=Accounts`,
-    attributes: [
-      attribute('objectClass', 'posternAccount'),
-      attribute('cn', account.name),
-      attribute('posternEffectiveTime', formatGeneralizedTime(account.effectiveAt)),
-      attribute('posternExpirationTime', formatGeneralizedTime(account.expiresAt)),
-      attribute('posternAccountState', account.state),
-    ],
-  };
 }
