@@ -23,6 +23,7 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
   'daemon.running': EXIT.refused,
   'folder.in-use': EXIT.refused,
   'pin.mismatch': EXIT.refused,
+  'credential.invalid': EXIT.refused,
   'subscription.expired': EXIT.refused,
   'subscription.not-yet-valid': EXIT.refused,
   'subscription.tampered': EXIT.refused,

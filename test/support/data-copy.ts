@@ -1,0 +1,93 @@
+/**
+ * What somebody can do who has a copy of a daemon's data folder: its keys, its passwords, what it stores. The daemon may go on
+ * running meanwhile; it is opened as a crashed one would be.
+ *
+ *   await using edge = await openEdgeCopy(site.edgeData, 'edge1.localhost');
+ */
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '../../src/base/clock.ts';
+import { systemFiles } from '../../src/base/files.ts';
+import { Lifecycle } from '../../src/base/lifecycle.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { systemRandom } from '../../src/base/random.ts';
+import type { HubNode } from '../../src/credential/issue.ts';
+import { DEFAULT_PASSWORD_POLICY } from '../../src/credential/password.ts';
+import { embedded, openConfiguration } from '../../src/daemon/hub/configuration.ts';
+import type { EdgeDescription } from '../../src/subscription/edge-subscription.ts';
+import { type Node, openEdgeNode, openHubNode } from '../../src/subscription/node.ts';
+import type { EdgeTrustState, HubTrustState } from '../../src/subscription/trust-state.ts';
+import { Organisation } from '../../src/sync/organisation/organisation.ts';
+
+const parts = { files: systemFiles, clock: systemClock, random: systemRandom, log: silentLog };
+
+export interface EdgeCopy extends AsyncDisposable {
+  readonly folder: string;
+  readonly node: Node<EdgeTrustState>;
+  /** As the edge's own daemon describes it in subscription files. */
+  readonly edge: EdgeDescription;
+}
+
+export async function openEdgeCopy(data: string, fqdn: string, port: number): Promise<EdgeCopy> {
+  const folder = await mkdtemp(join(tmpdir(), 'postern-edge-copy-'));
+  await cp(join(data, 'trust'), join(folder, 'trust'), { recursive: true });
+  const node = await openEdgeNode({ ...parts, folder, fqdn });
+  const edge: EdgeDescription = {
+    name: fqdn.split('.')[0] ?? '',
+    fqdn,
+    port,
+    identity: node.identity,
+    sealingStatement: Buffer.from(node.store.value.sealingStatement),
+    policy: DEFAULT_PASSWORD_POLICY,
+    productVersion: 'Postern test',
+  };
+  return {
+    folder,
+    node,
+    edge,
+    async [Symbol.asyncDispose]() {
+      await node.store.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+export interface HubCopy extends AsyncDisposable {
+  readonly folder: string;
+  readonly node: Node<HubTrustState>;
+  readonly hub: HubNode;
+  readonly organisation: Organisation;
+}
+
+export async function openHubCopy(data: string, name: string, fqdn: string): Promise<HubCopy> {
+  const folder = await mkdtemp(join(tmpdir(), 'postern-hub-copy-'));
+  for (const part of ['trust', 'configuration'])
+    await cp(join(data, part), join(folder, part), { recursive: true });
+  const lifecycle = new Lifecycle(silentLog);
+  const node = await openHubNode({ ...parts, folder, fqdn });
+  lifecycle.add('trust store', () => node.store.close());
+  const onFatal = (error: Error): void => {
+    throw error;
+  };
+  const { directory } = await openConfiguration({ ...parts, data: folder, onFatal }, lifecycle);
+  const [first, ...rest] = node.store.value.sealingKeys;
+  if (first === undefined) throw new Error('a node has a sealing key');
+  const hub: HubNode = { name, fqdn: node.fqdn, identity: node.identity, sealingKeys: [first, ...rest] };
+  const organisation = new Organisation({
+    directory: embedded(directory),
+    trust: node.store,
+    hub,
+    site: 'Default-Site',
+  });
+  return {
+    folder,
+    node,
+    hub,
+    organisation,
+    async [Symbol.asyncDispose]() {
+      await lifecycle.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
