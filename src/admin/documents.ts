@@ -3,6 +3,11 @@
  * this. Versioned; fields are only ever added. Times are milliseconds since 1970-01-01 UTC by the daemon's clock.
  */
 
+import type { SourceStatus } from '../sync/follow.ts';
+import type { LinkState } from '../sync/push/edge-link.ts';
+
+export type { SourceStatus };
+
 export const DOCUMENT_VERSION = 1;
 
 export type Severity = 'warning' | 'critical';
@@ -63,20 +68,10 @@ export interface EdgeStatus {
   readonly warnings: readonly Warning[];
 }
 
-/** Exchange's SyncStatus values, where they fit. */
-export type SyncState =
-  | 'NotStarted'
-  | 'InProgress'
-  | 'Synchronized'
-  | 'NotSynchronized'
-  | 'DirectoryError'
-  | 'Expired'
-  | 'Skipped';
-
 export interface EdgeSyncStatus {
   readonly edge: string;
   readonly address: string;
-  readonly state: SyncState;
+  readonly state: LinkState;
   readonly holdsLease: boolean;
   readonly lastAttempt: number | undefined;
   readonly lastSuccess: number | undefined;
@@ -88,19 +83,6 @@ export interface EdgeSyncStatus {
   readonly pendingRemovals: number;
   readonly credential: string;
   readonly credentialExpires: number;
-}
-
-export interface SourceStatus {
-  readonly kind: string;
-  readonly instance: string;
-  readonly state: 'none' | 'connecting' | 'refreshing' | 'live' | 'idle' | 'failed';
-  readonly entries: number;
-  readonly recipients: number;
-  readonly leftOut: number;
-  readonly droppedAddresses: number;
-  readonly lastChange: number | undefined;
-  readonly lastConfirmed: number | undefined;
-  readonly failure: string | undefined;
 }
 
 export interface HubStatus {

@@ -12,7 +12,7 @@ import type { Mapper } from './mapping/mapping.ts';
 import type { Mirror } from './mirror/mirror.ts';
 import type { Feed } from './source/source.ts';
 
-/** The source as an administrator sees it; times are milliseconds since 1970. The same shape as in `admin/documents.ts`. */
+/** The source as an administrator sees it; times are milliseconds since 1970. */
 export interface SourceStatus {
   readonly kind: string;
   readonly instance: string;

@@ -18,21 +18,16 @@ import { ConfigurationPush, installTopology } from './configuration-push.ts';
 import { type HeldLease, takeLease } from './lease-keeper.ts';
 import type { MirrorView } from './mirror-view.ts';
 import { type PushProgress, RecipientPush } from './recipient-push.ts';
-import type { DesiredEntry } from './subtree-push.ts';
 import { TransactionWriter } from './transaction-writer.ts';
 
 /** What the link needs to know of its edge, asked anew at each attempt. */
-export interface EdgeTarget {
+export interface EdgeTarget extends ConfigurationTarget {
   readonly address: Omit<EdgeSessionOptions, 'identity' | 'clock' | 'signal'> &
     Pick<EdgeSessionOptions, 'identity'>;
   /** In the order in which they are to be tried: ESRAs and, if there is one, the bootstrap credential. */
   readonly credentials: readonly PresentableCredential[];
   /** Hashes a canonical address with this edge's key. */
   readonly hash: (address: string) => Buffer;
-  readonly digestKey: Buffer;
-  readonly hubs: readonly DesiredEntry[];
-  readonly edges: readonly DesiredEntry[];
-  readonly domains: readonly DesiredEntry[];
 }
 
 export interface EdgeLinkOptions {
@@ -52,6 +47,7 @@ export interface EdgeLinkOptions {
   readonly onEstablished: (userName: string) => Promise<void>;
 }
 
+/** Exchange's SyncStatus values, where they fit. */
 export type LinkState =
   | 'NotStarted'
   | 'InProgress'
