@@ -14,7 +14,7 @@ import {
   openEdgeSession,
   type PresentableCredential,
 } from './edge-session.ts';
-import { ConfigurationPush, installTopology } from './configuration-push.ts';
+import { type ConfigurationTarget, ConfigurationPush, installTopology } from './configuration-push.ts';
 import { type HeldLease, takeLease } from './lease-keeper.ts';
 import type { MirrorView } from './mirror-view.ts';
 import { type PushProgress, RecipientPush } from './recipient-push.ts';
