@@ -1,103 +1,25 @@
-import fc from 'fast-check';
-import { describe, expect, it, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { FakeClock } from '../../../test/fakes/clock.ts';
-import { fakeRandom } from '../../../test/fakes/random.ts';
-import { createMemoryStore, type RecordStore } from '../../directory/store/store.ts';
-import type { Mapped } from '../mapping/mapping.ts';
-import type { MirrorChange, MirrorPosition } from '../push/mirror-view.ts';
-import { guidText, packRecipient, unpackRecipient } from '../recipient.ts';
-import type { FeedEvent, SourceEntry } from '../source/source.ts';
-import { Mirror, type Pass } from './mirror.ts';
+import {
+  guid,
+  map,
+  upsert,
+  leftOut,
+  remove,
+  present,
+  complete,
+  position,
+  packCookie,
+  openTestMirror,
+  Replica,
+} from '../../../test/support/mirror.ts';
+import { createMemoryStore } from '../../directory/store/store.ts';
+import { guidText, unpackRecipient } from '../recipient.ts';
 import { PATIENCE_MS } from './pace.ts';
-
-/** In these tests an entry carries what it maps to: `kind=recipient|<reason>`, `address=...`, `dropped=n`. */
-interface Shape {
-  readonly reason?: 'no-address' | 'left-out' | 'disabled' | undefined;
-  readonly addresses: readonly string[];
-  readonly dropped: number;
-}
-
-const guid = (n: number): Buffer => {
-  const bytes = Buffer.alloc(16);
-  bytes.writeUInt32BE(n, 12);
-  return bytes;
-};
-
-const entry = (n: number, shape: Shape): SourceEntry => ({
-  guid: guid(n),
-  dn: JSON.stringify(shape),
-  attributes: new Map(),
-});
-
-function map({ dn }: SourceEntry): Mapped {
-  const { reason, addresses, dropped } = JSON.parse(dn) as Shape;
-  return reason === undefined
-    ? { recipient: { kind: 'user', addresses }, dropped }
-    : { recipient: undefined, reason, dropped };
-}
-
-const upsert = (n: number, ...addresses: string[]): FeedEvent => ({
-  kind: 'upsert',
-  entry: entry(n, { addresses, dropped: 0 }),
-});
-const leftOut = (n: number, dropped = 0): FeedEvent => ({
-  kind: 'upsert',
-  entry: entry(n, { reason: 'left-out', addresses: [], dropped }),
-});
-const remove = (n: number): FeedEvent => ({ kind: 'delete', guid: guid(n) });
-const present = (...ns: number[]): FeedEvent => ({ kind: 'present', guids: ns.map(guid) });
-const complete = (sweep: boolean, cookie = 'c'): FeedEvent => ({
-  kind: 'complete',
-  sweep,
-  cookie: Buffer.from(cookie),
-});
-const position = (cookie: string): FeedEvent => ({ kind: 'position', cookie: Buffer.from(cookie) });
-
-const packCookie = (native: Buffer | undefined): Buffer =>
-  Buffer.concat([Buffer.from('packed:'), native ?? Buffer.alloc(0)]);
-
-function open(store: RecordStore, clock = new FakeClock(), seed = 'mirror'): Mirror {
-  return new Mirror({ store, clock, random: fakeRandom(seed) });
-}
-
-/** What a pusher would know: the recipients, by the changes alone. */
-class Replica {
-  readonly recipients = new Map<string, string>();
-  readonly batches: { changes: readonly MirrorChange[]; position: MirrorPosition; planned: number }[] = [];
-  readonly positions: MirrorPosition[] = [];
-
-  constructor(mirror: Mirror) {
-    mirror.visit(0, Number.POSITIVE_INFINITY, (_id, id, packed) => {
-      this.recipients.set(guidText(id), packed.toString('latin1'));
-    });
-    mirror.subscribe(this);
-  }
-
-  onChanges(changes: readonly MirrorChange[], at: MirrorPosition, planned: number): void {
-    expect(at.sequence).toBeGreaterThan(this.batches.at(-1)?.position.sequence ?? 0);
-    this.batches.push({ changes, position: at, planned });
-    for (const { guid: id, before, after } of changes) {
-      const key = guidText(id);
-      expect(before?.toString('latin1')).toBe(this.recipients.get(key));
-      if (after === undefined) this.recipients.delete(key);
-      else this.recipients.set(key, after.toString('latin1'));
-    }
-  }
-
-  onPosition(at: MirrorPosition): void {
-    this.positions.push(at);
-  }
-
-  removed(): number[] {
-    return this.batches.flatMap(({ changes }) =>
-      changes.filter(({ after }) => after === undefined).map(({ guid: id }) => id.readUInt32BE(12)),
-    );
-  }
-}
 
 describe('mirror', () => {
   test('a first pass, changes afterwards, and the position', async () => {
-    const mirror = open(createMemoryStore());
+    const mirror = openTestMirror(createMemoryStore());
     const replica = new Replica(mirror);
     expect([mirror.size, mirror.current, mirror.cookie, mirror.position.sequence]).toEqual([
       0,
@@ -140,7 +62,7 @@ describe('mirror', () => {
   });
 
   test('nothing is removed before the refresh is complete, then all together and announced', async () => {
-    const mirror = open(createMemoryStore());
+    const mirror = openTestMirror(createMemoryStore());
     const first = await mirror.begin({ map, packCookie });
     const all = Array.from({ length: 5000 }, (_, n) => upsert(n, `u${n}@x`));
     await first.apply([...all, leftOut(9000), complete(true, 'c1')]);
@@ -166,7 +88,7 @@ describe('mirror', () => {
   });
 
   test('without a sweep only what was said to be gone goes', async () => {
-    const mirror = open(createMemoryStore());
+    const mirror = openTestMirror(createMemoryStore());
     const first = await mirror.begin({ map, packCookie });
     await first.apply([upsert(1, 'a@x'), upsert(2, 'b@x'), upsert(3, 'c@x'), complete(true)]);
     const replica = new Replica(mirror);
@@ -178,7 +100,7 @@ describe('mirror', () => {
   });
 
   test('a restart begins with nothing seen', async () => {
-    const mirror = open(createMemoryStore());
+    const mirror = openTestMirror(createMemoryStore());
     const first = await mirror.begin({ map, packCookie });
     await first.apply([upsert(1, 'a@x'), upsert(2, 'b@x'), complete(true)]);
     const pass = await mirror.begin({ map, packCookie });
@@ -188,7 +110,7 @@ describe('mirror', () => {
 
   test('an entry may be named before it is delivered; one that never comes makes the cookie worthless', async () => {
     const store = createMemoryStore();
-    const mirror = open(store);
+    const mirror = openTestMirror(store);
     const first = await mirror.begin({ map, packCookie });
     await first.apply([upsert(1, 'a@x'), upsert(5, 'e@x'), complete(true)]);
     const pass = await mirror.begin({ map, packCookie });
@@ -199,7 +121,7 @@ describe('mirror', () => {
     const cut = await mirror.begin({ map, packCookie });
     await cut.apply([present(1, 2, 3, 4, 6)]);
     expect([mirror.size, mirror.counts.entries]).toEqual([2, 3]);
-    const again = open(store);
+    const again = openTestMirror(store);
     const next = await again.begin({ map, packCookie });
     await expect(next.apply([remove(6), present(2, 3), complete(false, 'c3')])).rejects.toMatchObject({
       code: 'source.incomplete',
@@ -215,7 +137,7 @@ describe('mirror', () => {
   });
 
   test('a pass that is over changes nothing; a cookie of other circumstances is forgotten', async () => {
-    const mirror = open(createMemoryStore());
+    const mirror = openTestMirror(createMemoryStore());
     const first = await mirror.begin({ map, packCookie });
     await first.apply([upsert(1, 'a@x'), complete(true)]);
     const second = await mirror.begin({ map, packCookie }, true);
@@ -230,21 +152,21 @@ describe('mirror', () => {
     const batch = store.begin();
     batch.add(Buffer.from('something else'));
     batch.commit(() => {});
-    expect(() => open(store)).toThrow(expect.objectContaining({ code: 'store.damaged' }));
+    expect(() => openTestMirror(store)).toThrow(expect.objectContaining({ code: 'store.damaged' }));
     const other = createMemoryStore();
-    open(other);
+    openTestMirror(other);
     const more = other.begin();
     more.add(Buffer.alloc(16));
     more.commit(() => {});
-    expect(() => open(other)).toThrow(expect.objectContaining({ code: 'store.damaged' }));
+    expect(() => openTestMirror(other)).toThrow(expect.objectContaining({ code: 'store.damaged' }));
   });
 
   test('after a start, the position stands until a batch leaps ahead of what could have been before', async () => {
     const store = createMemoryStore();
-    const mirror = open(store);
+    const mirror = openTestMirror(store);
     const pass = await mirror.begin({ map, packCookie });
     await pass.apply([upsert(1, 'a@x'), complete(true)]);
-    const again = open(store, new FakeClock(), 'other');
+    const again = openTestMirror(store, new FakeClock(), 'other');
     expect([again.position, again.current]).toEqual([mirror.position, false]);
     const more = await again.begin({ map, packCookie });
     await more.apply([complete(false)]);
@@ -255,7 +177,7 @@ describe('mirror', () => {
 
   test('a listener without room holds the feed back, but not for long', async () => {
     const clock = new FakeClock();
-    const mirror = open(createMemoryStore(), clock);
+    const mirror = openTestMirror(createMemoryStore(), clock);
     let room = Promise.withResolvers<void>();
     let full = true;
     let heard = 0;
@@ -288,7 +210,7 @@ describe('mirror', () => {
   });
 
   test('a very long recipient, and recipients visited in slices', async () => {
-    const mirror = open(createMemoryStore());
+    const mirror = openTestMirror(createMemoryStore());
     const many = Array.from({ length: 4096 }, (_, n) => `${'ü'.repeat(50)}${n}@example.org`).sort();
     const pass = await mirror.begin({ map, packCookie });
     await pass.apply([upsert(1, ...many), leftOut(2), upsert(3, 'c@x'), leftOut(4), complete(true)]);
@@ -304,141 +226,4 @@ describe('mirror', () => {
     }
     expect(seen).toEqual([1, 3]);
   });
-});
-
-/** The model: what the source said, in plain maps. */
-class Model {
-  readonly entries = new Map<number, Shape>();
-  readonly doubts = new Map<number, Shape | 'delete' | 'keep'>();
-  refreshing = true;
-
-  begin(): void {
-    this.doubts.clear();
-    this.refreshing = true;
-  }
-
-  upsert(n: number, shape: Shape): void {
-    const known = this.entries.get(n);
-    if (this.refreshing && known !== undefined && known.reason === undefined && shape.reason !== undefined)
-      this.doubts.set(n, shape);
-    else {
-      this.entries.set(n, shape);
-      if (this.refreshing) this.doubts.set(n, 'keep');
-    }
-  }
-
-  delete(n: number): void {
-    if (!this.entries.has(n)) return;
-    if (this.refreshing) this.doubts.set(n, 'delete');
-    else this.entries.delete(n);
-  }
-
-  complete(sweep: boolean): void {
-    for (const n of this.entries.keys()) {
-      const doubt = this.doubts.get(n);
-      if (doubt === 'delete' || (doubt === undefined && sweep)) this.entries.delete(n);
-      else if (typeof doubt === 'object') this.entries.set(n, doubt);
-    }
-    this.doubts.clear();
-    this.refreshing = false;
-  }
-}
-
-const number = fc.integer({ min: 0, max: 30 });
-const shape: fc.Arbitrary<Shape> = fc.record({
-  reason: fc.constantFrom(undefined, undefined, undefined, 'no-address', 'left-out', 'disabled'),
-  addresses: fc.subarray(['a@x', 'b@x', 'ü@x', 'd@long.example'], { minLength: 1 }),
-  dropped: fc.constantFrom(0, 0, 0, 3, 300),
-});
-const step = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ do: fc.constant('upsert' as const), n: number, shape }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('delete' as const), n: number }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('present' as const), ns: fc.array(number) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('complete' as const), sweep: fc.boolean() }) },
-  { weight: 1, arbitrary: fc.constant({ do: 'restart' as const }) },
-  { weight: 1, arbitrary: fc.constant({ do: 'begin' as const }) },
-  { weight: 1, arbitrary: fc.constant({ do: 'reopen' as const }) },
-  { weight: 3, arbitrary: fc.constant({ do: 'flush' as const }) },
-);
-
-it('agrees with a map under any sequence of events, passes and restarts', async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
-      const store = createMemoryStore({ slabBytes: 4096 });
-      const model = new Model();
-      let mirror = open(store);
-      let replica = new Replica(mirror);
-      let pass: Pass = await mirror.begin({ map, packCookie });
-      let events: FeedEvent[] = [];
-      const check = async (): Promise<void> => {
-        await pass.apply(events);
-        events = [];
-        const expected = new Map(
-          [...model.entries]
-            .filter(([, { reason }]) => reason === undefined)
-            .map(([n, { addresses }]) => [
-              guidText(guid(n)),
-              packRecipient({ kind: 'user', addresses }).toString('latin1'),
-            ]),
-        );
-        expect(replica.recipients).toEqual(expected);
-        expect(new Replica(mirror).recipients).toEqual(expected);
-        const all = [...model.entries.values()];
-        expect(mirror.counts).toEqual({
-          entries: all.length,
-          recipients: expected.size,
-          leftOut: {
-            'no-address': all.filter(({ reason }) => reason === 'no-address').length,
-            'left-out': all.filter(({ reason }) => reason === 'left-out').length,
-            disabled: all.filter(({ reason }) => reason === 'disabled').length,
-          },
-          droppedAddresses: all.reduce((sum, { dropped }) => sum + dropped, 0),
-        });
-      };
-      for (const now of steps) {
-        switch (now.do) {
-          case 'upsert':
-            model.upsert(now.n, now.shape);
-            events.push({ kind: 'upsert', entry: entry(now.n, now.shape) });
-            break;
-          case 'delete':
-            model.delete(now.n);
-            events.push(remove(now.n));
-            break;
-          case 'present': {
-            const known = now.ns.filter((n) => model.entries.has(n));
-            if (model.refreshing) for (const n of known) model.doubts.set(n, 'keep');
-            events.push(present(...known));
-            break;
-          }
-          case 'complete':
-            model.complete(now.sweep);
-            events.push(complete(now.sweep));
-            break;
-          case 'restart':
-            model.begin();
-            events.push({ kind: 'restart' });
-            break;
-          case 'flush':
-            await check();
-            break;
-          case 'begin':
-          case 'reopen':
-            await check();
-            if (now.do === 'reopen') {
-              await store.flush();
-              const before = mirror.position;
-              mirror = open(store, new FakeClock(), `${steps.length}`);
-              expect(mirror.position).toEqual(before);
-              replica = new Replica(mirror);
-            }
-            model.begin();
-            pass = await mirror.begin({ map, packCookie });
-            break;
-        }
-      }
-      await check();
-    }),
-    { numRuns: 300 },
-  );
 });

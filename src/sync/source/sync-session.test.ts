@@ -63,11 +63,11 @@ function words(events: readonly FeedEvent[]): string[] {
   return events.map((event) => {
     switch (event.kind) {
       case 'upsert':
-        return `upsert ${event.entry.guid[0]} ${[...event.entry.attributes.keys()]}`.trim();
+        return `upsert ${event.entry.guid[0]} ${[...event.entry.attributes.keys()].join()}`.trim();
       case 'delete':
         return `delete ${event.guid[0]}`;
       case 'present':
-        return `present ${event.guids.map((guid) => guid[0])}`;
+        return `present ${event.guids.map((guid) => guid[0]).join()}`;
       case 'complete':
         return `complete ${event.sweep ? 'sweep ' : ''}${event.cookie?.toString()}`;
       case 'position':
@@ -162,10 +162,19 @@ const cases: {
     ],
     said: [
       'complete c1',
-      ...['upsert 1 mail', 'position c2', 'upsert 1 mail', 'position c3', 'delete 1', 'position c4'],
+      'upsert 1 mail',
+      'position c2',
+      'upsert 1 mail',
+      'position c3',
+      'delete 1',
+      'position c4',
       'position c5',
-      ...['delete 2', 'delete 3', 'position c6'],
-      ...['upsert 4 mail', 'upsert 5 mail', 'upsert 6 mail'],
+      'delete 2',
+      'delete 3',
+      'position c6',
+      'upsert 4 mail',
+      'upsert 5 mail',
+      'upsert 6 mail',
     ],
   },
   {
