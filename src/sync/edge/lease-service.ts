@@ -29,6 +29,9 @@ export interface LeaseServiceOptions {
 export class LeaseService {
   readonly #options: LeaseServiceOptions;
   #lease: Lease<Session>;
+  #resets = 0;
+  /** Sessions whose end is being listened for. */
+  readonly #watched = new WeakSet<Session>();
   /** Grants are made one after the other, since each waits for the disk. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -66,6 +69,7 @@ export class LeaseService {
 
   /** Forgets the lease (the subscription is gone). The epoch is the trust store's business. */
   reset(epoch: number): void {
+    this.#resets++;
     this.#lease = noLease(epoch);
   }
 
@@ -95,10 +99,12 @@ export class LeaseService {
       );
       if (held !== undefined) {
         await this.#store(held);
-        session.onEnd((ended) => {
-          this.#lease = connectionLost(this.#lease, ended);
-        });
-        if (session.ended) this.#lease = connectionLost(this.#lease, session);
+        if (!this.#watched.has(session)) {
+          this.#watched.add(session);
+          session.onEnd((ended) => {
+            this.#lease = connectionLost(this.#lease, ended);
+          });
+        }
         log.info('lease granted', { hub, epoch: held.epoch });
       }
     }
@@ -109,6 +115,7 @@ export class LeaseService {
 
   async #store(lease: Lease<Session>): Promise<void> {
     const { trust, clock } = this.#options;
+    const resets = this.#resets;
     const expiresAt = Math.round(clock.now() + leaseRemaining(lease, clock.monotonic()));
     await trust.update((draft) => ({
       ...draft,
@@ -119,6 +126,8 @@ export class LeaseService {
         ...(lease.leaseId === undefined ? {} : { leaseId: lease.leaseId }),
       },
     }));
-    this.#lease = lease;
+    if (resets !== this.#resets) refuse('unavailable', 'the subscription has ended');
+    // The connection may have ended meanwhile: nobody must hold a lease that nobody can release.
+    this.#lease = lease.connection?.ended === true ? connectionLost(lease, lease.connection) : lease;
   }
 }

@@ -20,8 +20,9 @@ const take = (
   now: number,
   n: number,
   shownId?: Buffer,
+  holder = connection,
 ): Lease<string> | undefined =>
-  acquire(lease, { connection, holder: connection, durationMs: 1000, shownId, newId: id(n) }, now);
+  acquire(lease, { connection, holder, durationMs: 1000, shownId, newId: id(n) }, now);
 
 describe('lease', () => {
   it('goes free, held, orphaned, expired', () => {
@@ -41,7 +42,8 @@ describe('lease', () => {
     if (held === undefined) throw new Error('not granted');
     expect(take(held, 'b', 10, 2)).toBeUndefined();
     expect(take(held, 'b', 10, 2, id(9))).toBeUndefined();
-    expect(take(held, 'b', 10, 2, id(1))?.connection).toBe('b');
+    expect(take(held, 'b', 10, 2, id(1), 'a')?.connection).toBe('b');
+    expect(take(held, 'b', 10, 2, id(1), 'another hub')).toBeUndefined();
     expect(take(held, 'b', 1000, 2)?.epoch).toBe(held.epoch + 1);
     expect(release(held, 'b')).toBe(held);
     expect(leaseState(release(held, 'a'), 10)).toBe('free');

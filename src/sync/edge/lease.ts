@@ -61,8 +61,12 @@ export interface AcquireRequest<C> {
 
 /** The new lease, or undefined when somebody else holds it. Every grant raises the epoch. */
 export function acquire<C>(lease: Lease<C>, request: AcquireRequest<C>, now: number): Lease<C> | undefined {
+  // Shown by its own hub: another one cannot have come by it honestly.
   const shown =
-    request.shownId !== undefined && lease.leaseId !== undefined && request.shownId.equals(lease.leaseId);
+    request.shownId !== undefined &&
+    lease.leaseId !== undefined &&
+    request.holder === lease.holder &&
+    request.shownId.equals(lease.leaseId);
   if (leaseState(lease, now) === 'held' && lease.connection !== request.connection && !shown)
     return undefined;
   return {

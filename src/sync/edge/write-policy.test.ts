@@ -39,6 +39,7 @@ function memoryTrust(): TrustStore<EdgeTrustState> {
 }
 
 interface Site {
+  trust: TrustStore<EdgeTrustState>;
   directory: Directory;
   session: Session;
   clock: FakeClock;
@@ -88,6 +89,8 @@ async function site(limits = { most: 3, share: 0.5 }): Promise<Site> {
   await directory.apply([
     container('cn=Configuration'),
     container('cn=AcceptedDomains,cn=Configuration'),
+    container('cn=Hubs,cn=Configuration'),
+    container('cn=Edges,cn=Configuration'),
     container('cn=Recipients'),
     container('cn=Sync'),
     container('cn=recipients,cn=Sync', 'posternSyncState'),
@@ -103,7 +106,7 @@ async function site(limits = { most: 3, share: 0.5 }): Promise<Site> {
       requests.map((request) => ({ request, idempotent: true })),
       { session },
     );
-  return { directory, session, clock, lease, removals, commit };
+  return { trust, directory, session, clock, lease, removals, commit };
 }
 
 const put = (n: number, ...addresses: number[]): Update['request'] => ({
@@ -240,6 +243,60 @@ describe('write policy', () => {
     );
     await expect(late).rejects.toThrow();
     expect(edge.lease.status.state).toBe('orphaned');
+  });
+
+  it('asks for the lease again when a removal has been counted: that takes a while', async () => {
+    const { trust } = edge;
+    const counted = edge.commit(remove(1));
+    // While the count is made durable, the connection ends, and another hub takes over.
+    edge.session.end();
+    await expect(counted).rejects.toThrow('lease.lost');
+    expect(answers(1)).toBe(true);
+    expect(trust.value.removals['recipients']).toHaveLength(1);
+  });
+
+  const domain = (kind: string, objectClass = 'posternAcceptedDomain'): Update['request'] => ({
+    op: 'addRequest',
+    dn: 'cn=example.org,cn=AcceptedDomains,cn=Configuration',
+    attributes: [text('objectClass', objectClass), text('posternDomainKind', kind)],
+  });
+
+  it('lets no domain go by making it one that lookups cannot read', async () => {
+    await edge.commit(domain('authoritative'));
+    await expect(edge.commit(domain('nothing'))).rejects.toThrow('not a domain');
+    await expect(
+      edge.commit({ ...domain('authoritative', 'posternContainer'), op: 'addRequest' } as Update['request']),
+    ).rejects.toThrow('class');
+    await edge.commit(domain('internalRelay'));
+  });
+
+  it.each([
+    ['below a recipient', `cn=${guid(50)},cn=${guid(1)},cn=Recipients`],
+    ['beside the containers', 'cn=evil,cn=Configuration'],
+    ['the containers themselves', 'cn=Recipients'],
+    ['the state of a kind of data', 'cn=recipients,cn=Sync'],
+  ])('adds nothing %s', async (_where, dn) => {
+    const add = { ...put(50, 50), dn } as Update['request'];
+    await expect(edge.commit(add)).rejects.toThrow('unwillingToPerform');
+    await expect(edge.commit({ op: 'deleteRequest', dn })).rejects.toThrow('unwillingToPerform');
+    expect(answers(50)).toBe(false);
+  });
+
+  it('bounds what is read as a whole whenever it changes, for the bootstrap account too', async () => {
+    const hub = (n: number): Update['request'] => ({
+      op: 'addRequest',
+      dn: `cn=h${n},cn=Hubs,cn=Configuration`,
+      attributes: [text('objectClass', 'posternHub'), text('posternFqdn', `h${n}.example`)],
+    });
+    const many = Array.from({ length: 1000 }, (_, n) => hub(n));
+    const bootstrap = new Session({ kind: 'tls' }, { ...HUB, role: 'bootstrap' });
+    await edge.commit(...many);
+    await edge.commit(...many);
+    await expect(edge.commit(hub(1000))).rejects.toThrow('at most 1000');
+    await expect(edge.directory.apply([{ request: hub(1000) }], { session: bootstrap })).rejects.toThrow(
+      'at most 1000',
+    );
+    await expect(edge.directory.apply([{ request: put(9, 9) }], { session: bootstrap })).rejects.toThrow();
   });
 
   it('does not believe a confirmation from the future', async () => {

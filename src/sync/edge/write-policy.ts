@@ -14,10 +14,12 @@ import {
   type Session,
   type Update,
 } from '../../directory/directory.ts';
+import type { Name } from '../../directory/entry/name.ts';
 import type { AddRequest, Attribute, ModifyRequest } from '../../ldap/message.ts';
 import type { EdgeTrustState } from '../../subscription/trust-state.ts';
 import type { LeaseService } from './lease-service.ts';
 import { isPending } from './pending.ts';
+import { crookedAdd, crookedState, MOST_ENTRIES, type Place, PLACES } from './write-shape.ts';
 import {
   countRemovals,
   guardedAddresses,
@@ -27,6 +29,7 @@ import {
 } from './removal-guard.ts';
 
 export const HUB_ROLE = 'hub';
+const BOOTSTRAP_ROLE = 'bootstrap';
 
 export interface WritePolicyOptions {
   readonly directory: () => Directory;
@@ -44,11 +47,17 @@ type Kind = 'recipients' | 'domains';
 /** An update with the entry it is about, if it is there, and the kind of data it belongs to, if any. */
 interface Judged {
   readonly update: Update;
+  readonly place: Place | undefined;
   readonly kind: Kind | undefined;
   readonly entry: Entry | undefined;
+  /** An add of an entry that is not there. */
+  readonly isNew: boolean;
+  /** What is wrong with it. */
+  readonly crooked: string | undefined;
 }
 
-const STATE_BASE = 'cn=Sync';
+const ALL_PLACES = Object.keys(PLACES) as Place[];
+const LEASE_LOST = resultOf('unwillingToPerform', 'lease.lost: this connection does not hold the lease');
 
 export class WritePolicy {
   readonly #options: WritePolicyOptions;
@@ -63,20 +72,17 @@ export class WritePolicy {
     updates: readonly Update[],
     inTransaction: boolean,
   ): BeforeCommit | Promise<BeforeCommit> {
-    if (session.identity.role !== HUB_ROLE) return updates;
+    const { role } = session.identity;
+    if (role !== HUB_ROLE && role !== BOOTSTRAP_ROLE) return updates;
     if (!inTransaction) return resultOf('unwillingToPerform', 'hubs write in transactions (RFC 5805) only');
-    if (!this.#options.lease.holds(session))
-      return resultOf('unwillingToPerform', 'lease.lost: this connection does not hold the lease');
+    if (role === HUB_ROLE && !this.#options.lease.holds(session)) return LEASE_LOST;
     const judged = updates.map((update) => this.#look(update));
-    const crooked = judged.find(
-      ({ update, kind, entry }) =>
-        kind !== undefined &&
-        update.request.op !== 'addRequest' &&
-        update.request.op !== 'deleteRequest' &&
-        entry !== undefined,
-    );
-    if (crooked !== undefined)
-      return resultOf('unwillingToPerform', 'recipients and domains are put and removed whole');
+    const crooked = judged.find((item) => item.crooked !== undefined);
+    if (crooked?.crooked !== undefined) return resultOf('unwillingToPerform', crooked.crooked);
+    const full = this.#full(judged);
+    if (full !== undefined)
+      return resultOf('adminLimitExceeded', `${PLACES[full]} has at most ${MOST_ENTRIES[full]} entries`);
+    if (role === BOOTSTRAP_ROLE) return updates;
     const removals = judged.filter((item) => item.kind === 'recipients' && isRemoval(item)).length;
     const domainRemovals = judged.some((item) => item.kind === 'domains' && isRemoval(item));
     const planned = plannedRemovals(updates);
@@ -85,11 +91,16 @@ export class WritePolicy {
       !domainRemovals &&
       judged.every(({ entry }) => entry === undefined || !isPending(entry))
     )
-      return updates.map((update) => this.#stampState(update));
-    return this.#guard(judged, removals, planned);
+      return judged.map((item) => this.#stampState(item));
+    return this.#guard(session, judged, removals, planned);
   }
 
-  async #guard(judged: readonly Judged[], removals: number, planned: number): Promise<readonly Update[]> {
+  async #guard(
+    session: Session,
+    judged: readonly Judged[],
+    removals: number,
+    planned: number,
+  ): Promise<BeforeCommit> {
     const { trust, limits, clock, log } = this.#options;
     const now = clock.now();
     const window = trust.value.removals['recipients'] ?? [];
@@ -102,6 +113,8 @@ export class WritePolicy {
           recipients: [...countRemovals(draft.removals['recipients'] ?? [], removals, now)],
         },
       }));
+      // That took a while: somebody else may have the lease by now, and know nothing of this transaction.
+      if (!this.#options.lease.holds(session)) return LEASE_LOST;
     }
     if (!allowed)
       log.warn('removals are held back by the removal guard', {
@@ -115,7 +128,7 @@ export class WritePolicy {
   #transform(item: Judged, allowed: boolean, now: number): Update[] {
     const { update, kind, entry } = item;
     const { request } = update;
-    if (kind === undefined || entry === undefined) return [this.#stampState(update)];
+    if (kind === undefined || entry === undefined) return [this.#stampState(item)];
     if (request.op === 'deleteRequest') {
       // Marked before, or kept by an administrator: stays as it is.
       if (hasMark(entry, 'posternPendingDelete')) return [];
@@ -144,9 +157,9 @@ export class WritePolicy {
   }
 
   /** The edge's clock, not the hub's: data cannot have been confirmed in the future. */
-  #stampState(update: Update): Update {
+  #stampState({ update, place }: Judged): Update {
     const { request } = update;
-    if (request.op !== 'modifyRequest' || !this.#isBelow(request.dn, STATE_BASE)) return update;
+    if (request.op !== 'modifyRequest' || place !== 'state') return update;
     const now = this.#options.clock.now();
     const changes = request.changes.flatMap((change) => {
       const type = change.attribute.type.toLowerCase();
@@ -164,32 +177,56 @@ export class WritePolicy {
 
   #look(update: Update): Judged {
     const directory = this.#options.directory();
-    const { names } = directory.database;
-    const name = names.tryRead(update.request.dn);
-    if (name === undefined) return { update, kind: undefined, entry: undefined };
-    const parent = directory.database.resolve(name.parent);
-    const kind =
-      parent === 0
-        ? undefined
-        : parent === directory.resolve('cn=Recipients')
-          ? 'recipients'
-          : parent === directory.resolve('cn=AcceptedDomains,cn=Configuration')
-            ? 'domains'
-            : undefined;
-    if (kind === undefined) return { update, kind, entry: undefined };
-    const id = directory.database.resolve(name);
-    return { update, kind, entry: id === 0 ? undefined : directory.readEntry(id) };
+    const { database } = directory;
+    const { request } = update;
+    const name = database.names.tryRead(request.dn);
+    const parent = name === undefined ? 0 : database.resolve(name.parent);
+    const place =
+      parent === 0 ? undefined : ALL_PLACES.find((one) => parent === directory.resolve(PLACES[one]));
+    if (name === undefined || place === undefined) {
+      return {
+        update,
+        place: undefined,
+        kind: undefined,
+        entry: undefined,
+        isNew: false,
+        crooked: 'hubs write directly below the containers and nowhere else',
+      };
+    }
+    const kind = place === 'recipients' || place === 'domains' ? place : undefined;
+    const id = database.resolve(name);
+    const entry = id === 0 || kind === undefined ? undefined : directory.readEntry(id);
+    const isNew = id === 0 && request.op === 'addRequest';
+    return { update, place, kind, entry, isNew, crooked: crookedness(place, name, request) };
   }
 
-  #isBelow(dn: string, base: string): boolean {
-    const { database } = this.#options.directory();
-    const parent = database.resolve(database.names.tryRead(dn)?.parent);
-    return parent !== 0 && parent === database.resolve(database.names.read(base));
+  /** The container that would become too large, if any. */
+  #full(judged: readonly Judged[]): Place | undefined {
+    for (const [place, most = 0] of Object.entries(MOST_ENTRIES) as [Place, number][]) {
+      const added = judged.filter((item) => item.place === place && item.isNew).length;
+      if (added > 0 && this.#count(PLACES[place]) + added > most) return place;
+    }
+    return undefined;
   }
 
   #count(base: string): number {
     const directory = this.#options.directory();
     return directory.database.tree.childCount(directory.resolve(base));
+  }
+}
+
+function crookedness(place: Place, name: Name, request: Update['request']): string | undefined {
+  switch (request.op) {
+    case 'addRequest':
+      return place === 'state'
+        ? 'the state of a kind of data is there for good'
+        : crookedAdd(place, name, request);
+    case 'deleteRequest':
+      return place === 'state' ? 'the state of a kind of data is there for good' : undefined;
+    case 'modifyRequest':
+      return place === 'state' ? crookedState(request) : 'entries are put and removed whole';
+    default:
+      return 'entries are put and removed whole, never renamed';
   }
 }
 
