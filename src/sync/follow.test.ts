@@ -177,6 +177,26 @@ describe('a live source', () => {
     expect([mirror.size, follower.status.failure, follower.consecutiveFailures]).toEqual([1, undefined, 0]);
   });
 
+  test('is opened anew once a day, but not in the middle of a refresh', async () => {
+    const feed = new FakeFeed(true);
+    const { clock } = begin(feed);
+    const first = await feed.opened();
+    await first.send(upsert(1));
+    await clock.advance(30 * 3_600_000);
+    expect(first.signal.aborted).toBe(false);
+    await first.send(complete(true, 'c1'));
+    first.fail(new Error('cut'));
+    await clock.armed('source.retry');
+    await clock.advance(1000);
+    const second = await feed.opened();
+    await second.send(complete(false, 'c1'));
+    await clock.advance(21 * 3_600_000);
+    expect(second.signal.aborted).toBe(false);
+    await clock.advance(6 * 3_600_000);
+    expect(second.signal.aborted).toBe(true);
+    expect((await feed.opened()).cookie).toBe('c1');
+  });
+
   test('an opening that ends without being complete proves nothing', async () => {
     const feed = new FakeFeed(true);
     const { clock, follower, mirror } = begin(feed);

@@ -36,7 +36,11 @@ export interface FollowOptions {
   readonly log: Log;
   /** How often a feed that isn't live is read, milliseconds. */
   readonly pollEveryMs: number;
+  /** How often a live one is opened anew, so that a change it has lost is found; a day unless told, milliseconds. */
+  readonly reopenEveryMs?: number;
 }
+
+const REOPEN_EVERY_MS = 24 * 3_600_000;
 
 const BACKOFF: BackoffOptions = { firstMs: 1000, mostMs: 60_000 };
 const POLL_JITTER = 0.1;
@@ -56,6 +60,8 @@ export class SourceFollower implements AsyncDisposable {
   #loop: Promise<void> | undefined;
   #state: SourceStatus['state'] = 'none';
   #failures = 0;
+  /** Of the mirror, when the feed was opened. */
+  #sequence = 0;
   #failure: string | undefined;
   #lastChange: number | undefined;
   #lastConfirmed: number | undefined;
@@ -152,6 +158,9 @@ export class SourceFollower implements AsyncDisposable {
     this.#served.push(...this.#asked.splice(0));
     const full = this.#served.some((waiting) => waiting.full);
     this.#state = 'connecting';
+    const timer = this.#options.clock.after('source.reopen', this.#reopenAfter(), () => this.#reopen(), {
+      background: true,
+    });
     try {
       const stored = mirror.cookie;
       const usable = unpackCookie(feed.identity, stored);
@@ -161,10 +170,8 @@ export class SourceFollower implements AsyncDisposable {
       );
       const from = full || usable?.length === 0 ? undefined : usable;
       this.#telling = from === undefined ? 'everything' : 'changes';
-      log.info('reading the source', {
-        instance: feed.identity.instance,
-        from: from === undefined ? 'the beginning' : 'where the mirror stands',
-      });
+      if (from === undefined) log.info('reading the whole source', { instance: feed.identity.instance });
+      this.#sequence = mirror.position.sequence;
       for await (const events of feed.follow(from, signal)) {
         signal.throwIfAborted();
         const wasRefreshing = pass.refreshing;
@@ -181,8 +188,19 @@ export class SourceFollower implements AsyncDisposable {
     } catch (error) {
       return this.#failed(error, signal);
     } finally {
+      timer.cancel();
       this.#telling = undefined;
     }
+  }
+
+  #reopenAfter(): number {
+    const { random, reopenEveryMs } = this.#options;
+    return (reopenEveryMs ?? REOPEN_EVERY_MS) * (1 + POLL_JITTER * (2 * random.fraction() - 1));
+  }
+
+  /** Never in the middle of a refresh: a very long one would never end. */
+  #reopen(): void {
+    if (this.#telling === undefined) this.#interrupt.abort();
   }
 
   /** The source has told everything up to now. */
@@ -190,10 +208,12 @@ export class SourceFollower implements AsyncDisposable {
     const { feed, mirror, clock, log } = this.#options;
     if (first) {
       await mirror.flushed();
-      log.info('the mirror equals its source', {
-        ...mirror.counts,
-        leftOut: mirror.counts.entries - mirror.size,
-      });
+      if (
+        this.#failures > 0 ||
+        mirror.position.sequence !== this.#sequence ||
+        this.#lastConfirmed === undefined
+      )
+        log.info('the mirror equals its source', { entries: mirror.counts.entries, recipients: mirror.size });
       this.#failures = 0;
       this.#failure = undefined;
       this.#state = feed.live ? 'live' : 'idle';

@@ -7,7 +7,7 @@ import { GUID_BYTES } from './record.ts';
 export class GuidIndex {
   readonly #store: RecordStore;
   readonly #seed: number;
-  #index = new HashIndex();
+  readonly #index = new HashIndex();
   readonly #several: number[] = [];
 
   /** `seed`: any number of 32 bits, so that nobody can prepare GUIDs that collide. */
@@ -22,10 +22,6 @@ export class GuidIndex {
 
   reserve(count: number): void {
     this.#index.reserve(count);
-  }
-
-  clear(): void {
-    this.#index = new HashIndex();
   }
 
   add(buffer: Buffer, start: number, id: RecordId): void {

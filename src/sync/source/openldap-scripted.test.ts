@@ -2,6 +2,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../base/clock.ts';
+import { Secret } from '../../base/secret.ts';
 import { CONTROL, findControl, INTERMEDIATE } from '../../ldap/control.ts';
 import { decodeMessage } from '../../ldap/decode.ts';
 import { encodeBytes } from '../../ldap/encode.ts';
@@ -85,12 +86,18 @@ const done = (code: number, cookie?: string, refreshDeletes = true): [Response, 
 ];
 
 /** Everything said until the feed ends, and how it ended. */
-async function follow(url: string, cookie?: string): Promise<{ said: string[]; failure: unknown }> {
+async function follow(
+  url: string,
+  cookie?: string,
+  signal = new AbortController().signal,
+  bindDn = '',
+): Promise<{ said: string[]; failure: unknown }> {
   const feed = openLdapFeed({
     url,
     startTls: false,
     trust: { kind: 'authorities' },
-    bindDn: '',
+    bindDn,
+    password: new Secret('x'),
     base: 'dc=x',
     filter: '(objectClass=*)',
     attributes: [],
@@ -100,7 +107,7 @@ async function follow(url: string, cookie?: string): Promise<{ said: string[]; f
   const said: string[] = [];
   try {
     const from = cookie === undefined ? undefined : Buffer.from(cookie);
-    for await (const events of feed.follow(from, new AbortController().signal))
+    for await (const events of feed.follow(from, signal))
       said.push(...events.map((event: FeedEvent) => event.kind));
   } catch (failure) {
     return { said, failure };
@@ -109,6 +116,24 @@ async function follow(url: string, cookie?: string): Promise<{ said: string[]; f
 }
 
 describe('a provider', () => {
+  test('that never answers is left at once', async () => {
+    let abort = new AbortController();
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', () => abort.abort());
+    });
+    servers.push(server);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const url = `ldap://127.0.0.1:${(server.address() as { port: number }).port}`;
+    for (const bindDn of ['', 'cn=hub']) {
+      abort = new AbortController();
+      expect(await follow(url, undefined, abort.signal, bindDn)).toMatchObject({
+        said: [],
+        failure: { code: 'canceled' },
+      });
+    }
+  });
+
   test('that asks for a full refresh is asked again without the cookie, on the same connection', async () => {
     const cookies: (string | undefined)[] = [];
     const sockets = new Set<Socket>();

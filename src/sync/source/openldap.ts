@@ -100,6 +100,10 @@ async function open(options: OpenLdapOptions, target: LdapTarget, signal: AbortS
     operationTimeoutMs: ANSWER_WITHIN_MS,
     ...(target.kind === 'tcp' && target.tls ? { tls } : {}),
   });
+  // What waits for an answer here cannot be canceled by itself.
+  const onAbort = (): void =>
+    client.destroy(new PosternError('canceled', 'connecting to the source was canceled'));
+  signal.addEventListener('abort', onAbort, { once: true });
   try {
     if (options.startTls && target.kind === 'tcp' && !target.tls) await client.startTls(tls);
     if (options.bindDn !== '') await client.bind(options.bindDn, options.password ?? new Secret(''));
@@ -108,6 +112,8 @@ async function open(options: OpenLdapOptions, target: LdapTarget, signal: AbortS
   } catch (error) {
     client.destroy();
     throw error;
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }
 
