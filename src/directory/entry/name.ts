@@ -25,14 +25,18 @@ export interface Name {
 }
 
 const MOST_CACHED = 2048;
-/** `name=value,parent` without anything that needs care: no escape, quote, multi-valued RDN, outer space. */
-const PLAIN = /^([A-Za-z][A-Za-z0-9-]*)=([A-Za-z0-9._@-][A-Za-z0-9 ._@-]*[A-Za-z0-9._@-]|[A-Za-z0-9._@-])$/;
+const LONGEST_CACHED = 1024;
+/** Characters of values that need no care: no escape, quote, multi-valued RDN; a space only inside. */
+const PLAIN = new Set(Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._@-'));
+const IS_PLAIN = Uint8Array.from({ length: 128 }, (_, code) => (PLAIN.has(code) ? 1 : 0));
 const SPECIAL = /[\\+,\0]/;
 
 export class NameReader implements RuleContext {
   readonly #schema: Schema;
   /** Names that have children, by their text; bounded and dropped as a whole. */
   readonly #parents = new Map<string, Name>();
+  /** The last of these asked for: siblings come in rows. */
+  #lastParent: { readonly text: string; readonly name: Name } | undefined;
 
   constructor(schema: Schema) {
     this.#schema = schema;
@@ -41,11 +45,12 @@ export class NameReader implements RuleContext {
   /** Undefined for the empty name (the root). Refuses with invalidDNSyntax. */
   read(text: string): Name | undefined {
     const comma = text.indexOf(',');
-    if (comma > 0 && text.charCodeAt(comma - 1) !== 0x5c) {
-      const match = PLAIN.exec(text.slice(0, comma));
-      const type = match === null ? undefined : this.#schema.attributeType(match[1] as string);
-      if (match !== null && type !== undefined)
-        return this.#child(this.#parent(text.slice(comma + 1)), type, match[2] as string);
+    if (comma < 0) return this.#parent(text);
+    const equals = text.indexOf('=');
+    if (equals > 0 && equals < comma && isPlain(text, equals + 1, comma)) {
+      const type = this.#schema.attributeType(text.slice(0, equals));
+      if (type !== undefined)
+        return this.#child(this.#parentAt(text, comma + 1), type, text.slice(equals + 1, comma));
     }
     return this.#readParsed(text);
   }
@@ -82,11 +87,21 @@ export class NameReader implements RuleContext {
     return this.#schema.oidOf(name);
   }
 
+  #parentAt(text: string, start: number): Name | undefined {
+    const last = this.#lastParent;
+    if (last !== undefined && text.length - start === last.text.length && text.endsWith(last.text))
+      return last.name;
+    const parent = text.slice(start);
+    const name = this.#parent(parent);
+    if (name !== undefined && parent.length < LONGEST_CACHED) this.#lastParent = { text: parent, name };
+    return name;
+  }
+
   #parent(text: string): Name | undefined {
     const known = this.#parents.get(text);
     if (known !== undefined) return known;
     const name = this.#readParsed(text);
-    if (name !== undefined && text.length < 1024) {
+    if (name !== undefined && text.length < LONGEST_CACHED) {
       if (this.#parents.size >= MOST_CACHED) this.#parents.clear();
       this.#parents.set(text, name);
     }
@@ -95,7 +110,12 @@ export class NameReader implements RuleContext {
 
   #child(parent: Name | undefined, type: AttributeType, text: string): Name {
     const value = Buffer.from(text, 'latin1');
-    return this.#name(parent, [{ type, value }], `${type.name}=${text}`);
+    const parts = [{ type, value }];
+    const rdn = `${type.name}=${text}`;
+    if (type.equality?.isNormal?.(value, 0, value.length) !== true || !type.syntax.accepts(value, this))
+      return this.#name(parent, parts, rdn);
+    const normalRdn = Buffer.from(`${type.name.toLowerCase()}=${text}`, 'latin1');
+    return { parent, depth: (parent?.depth ?? 0) + 1, parts, rdn, normalRdn };
   }
 
   #readParsed(text: string): Name | undefined {
@@ -140,6 +160,15 @@ export class NameReader implements RuleContext {
       refuse('invalidDNSyntax', `${rdn} names a value twice`);
     return Buffer.from(normal.join('+'), 'latin1');
   }
+}
+
+function isPlain(text: string, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 0x20 && at > start && at < end - 1) continue;
+    if (code > 0x7f || IS_PLAIN[code] === 0) return false;
+  }
+  return end > start;
 }
 
 /** A whole name as it is compared; the empty buffer for the root. */
