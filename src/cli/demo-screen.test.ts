@@ -17,8 +17,8 @@ function tell(colour: boolean): string {
     ],
   );
   screen.recipes('More:', [
-    ['cd /tmp', 'go there'],
-    ['ls', ''],
+    ['go there', 'cd /tmp'],
+    ['look', 'ls \\\n  -l'],
   ]);
   screen.heading('End');
   return text;
@@ -39,8 +39,11 @@ const PLAIN = `
 
 More:
 
-  cd /tmp   # go there
-  ls
+  # go there
+  cd /tmp
+  # look
+  ls \\
+    -l
 
 
 End

@@ -27,18 +27,25 @@ export function demoScreen(stream: Output, colour: boolean): Narrator {
       .replace(/✓[^\S\n]?/g, (mark) => paint('right', mark))
       .replace(/✗ \S+(?: \S+)*/g, (cell) => paint('wrong', cell));
   let step = 0;
+  /** The last command printed a screenful: the next one gets some air. */
+  let long = false;
   return {
     heading(title, about) {
+      long = false;
       line('');
       if (about === undefined) line(paint('heading', title));
       else line(`${paint('heading', `${++step}. ${title}`)}  ${paint('faint', about)}`);
       line('');
     },
     prompt(host, command) {
+      if (long) line('');
+      long = false;
       line(`${INDENT}${paint('prompt', `${host}$`)} ${paint('heading', command)}`);
     },
     output(text) {
-      for (const one of text.trimEnd().split('\n')) line(one === '' ? '' : `${INDENT}${one}`);
+      const lines = text.trimEnd().split('\n');
+      for (const one of lines) line(one === '' ? '' : `${INDENT}${one}`);
+      long = lines.length > 3;
     },
     done(text) {
       line(`${INDENT}${marks('✓ ')}${text}`);
@@ -51,12 +58,13 @@ export function demoScreen(stream: Output, colour: boolean): Narrator {
       line(INDENT + paint('faint', first));
       for (const row of rest) line(INDENT + marks(row));
     },
-    recipes(title, lines) {
+    recipes(title, recipes) {
       line('');
       line(paint('heading', title));
       line('');
-      for (const [command, what] of lines) {
-        line(`${INDENT}${command}${what === '' ? '' : paint('faint', `   # ${what}`)}`);
+      for (const [what, command] of recipes) {
+        line(`${INDENT}${paint('faint', `# ${what}`)}`);
+        for (const one of command.split('\n')) line(`${INDENT}${one}`);
       }
       line('');
     },

@@ -12,7 +12,7 @@ import { DaemonProcess } from './demo/daemon-process.ts';
 import type { Narrator } from './demo/narrator.ts';
 import { ADMIN, Organisation, PEOPLE } from './demo/organisation.ts';
 import { count } from './demo/wording.ts';
-import { DEMO_DOMAINS, demoPerson } from './demo/population.ts';
+import { demoPerson } from './demo/population.ts';
 import type { DemoReport } from './demo/report.ts';
 import { createSite, type DemoHost, type DemoSite } from './demo/site.ts';
 import { runTour } from './demo/tour.ts';
@@ -61,7 +61,7 @@ export async function runDemo(options: DemoOptions): Promise<void> {
   } catch (error) {
     if (signal.aborted) throw new PosternError('canceled', 'the demo was interrupted', { cause: error });
     for (const daemon of daemons) {
-      narrator.note(`the end of the ${daemon.role}'s log:`);
+      narrator.note(`the end of the ${daemon.role}’s log:`);
       narrator.output(daemon.output.trimEnd().split('\n').slice(-LOG_LINES).join('\n'));
     }
     throw isPosternError(error)
@@ -75,16 +75,14 @@ async function startOrganisation(
   site: DemoSite,
   parts: AsyncDisposableStack,
 ): Promise<{ organisation: Organisation; addresses: number }> {
-  narrator.heading('Start', 'A directory and a hub inside, an edge in the perimeter: all on this machine.');
+  narrator.heading('Start', 'A directory and a hub inside, an edge outside: all on this machine.');
   const folder = join(site.folder, 'organisation');
   const organisation = parts.use(
     await Organisation.start({ folder, people, clock, random, log: silentLog, signal }),
   );
   let addresses = 0;
   for (let n = 0; n < people; n++) addresses += demoPerson(n).addresses.length;
-  narrator.done(
-    `directory  ${organisation.url}: ${count(people)} people, ${count(addresses)} addresses, ${DEMO_DOMAINS.length} domains`,
-  );
+  narrator.done(`directory  ${organisation.url}: ${count(people)} people, ${count(addresses)} addresses`);
   return { organisation, addresses };
 }
 
@@ -103,11 +101,9 @@ async function startDaemons(
   };
   const edge = await start(site.edge);
   const { ldaps, ldap, socketmap } = site.ports;
-  narrator.done(
-    `edge1      process ${edge.pid}: LDAPS ${ldaps} for hubs; for the mail server LDAP ${ldap}, socketmap ${socketmap}`,
-  );
+  narrator.done(`edge1      LDAPS ${ldaps} for hubs; LDAP ${ldap} and socketmap ${socketmap} for mail`);
   const hub = await start(site.hub);
-  narrator.done(`hub1       process ${hub.pid}: listens to nobody; connects to the directory and to edge1`);
+  narrator.done(`hub1       listens to nobody; connects to the directory and to edge1`);
   return [edge, hub];
 }
 
@@ -115,17 +111,21 @@ function invite(narrator: Narrator, site: DemoSite, organisation: Organisation):
   const [address = ''] = demoPerson(0).addresses;
   const { ldap, socketmap } = site.ports;
   const request = `recipients ${address}`;
+  const { uid } = demoPerson(0);
+  const password = organisation.adminPassword.revealText();
   narrator.recipes('Everything goes on running. In another terminal:', [
-    [`cd ${site.folder}`, 'everything of the demo is in this folder'],
-    [`edge1/postern lookup ${address}`, 'what a mail server would be told, and why'],
-    [`edge1/postern status`, ''],
-    [`hub1/postern sync verify --source`, 'rereads the directory, too'],
-    [`printf '${request.length}:${request},' | nc -q1 127.0.0.1 ${socketmap}`, 'as Postfix asks'],
-    [`ldapsearch -xLLL -H ldap://127.0.0.1:${ldap} -b cn=Recipients '(mail=${address})'`, ''],
+    ['what there is: two hosts, each with its configuration and its postern', `cd ${site.folder} && ls *`],
+    ['what a mail server would be told, and why', `edge1/postern lookup ${address}`],
+    ['ask as Postfix does', `printf '${request.length}:${request},' | nc -q1 127.0.0.1 ${socketmap}`],
     [
-      `ldapdelete -x -H ${organisation.url} -D ${ADMIN} -w ${organisation.adminPassword.revealText()} uid=${demoPerson(0).uid},${PEOPLE}`,
-      'then ask again',
+      'the same over LDAP',
+      `ldapsearch -xLLL -H ldap://127.0.0.1:${ldap} -b cn=Recipients \\\n  '(mail=${address})' posternResult`,
     ],
+    [
+      'take this person out of the directory, and ask again',
+      `ldapdelete -x -H ${organisation.url} -D ${ADMIN} \\\n  -w ${password} uid=${uid},${PEOPLE}`,
+    ],
+    ['reread the directory and compare every entry', 'hub1/postern sync verify --source'],
   ]);
   narrator.note('Ctrl-C ends it and leaves nothing behind.');
 }

@@ -34,7 +34,7 @@ describe('names below localhost', () => {
 
   it('leave every other name to the system', async () => {
     expect(await resolve('127.0.0.1', {})).toEqual(['127.0.0.1', 4]);
-    await expect(resolve('', { family: 5 })).rejects.toThrow();
+    await expect(resolve('', { family: 5 })).rejects.toThrow('family');
   });
 
   it('are connected to', async () => {

@@ -4,13 +4,19 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { DemoReport } from '../../src/daemon/demo.ts';
 import { top } from '../tree/source-files.ts';
 import { until } from '../support/until.ts';
 
 let folder = '';
+/** Shared by all the demos here: it saves each of them the stripping of types. */
+let cache = '';
 const running = new Set<Demo>();
+beforeAll(async () => {
+  cache = await mkdtemp(join(tmpdir(), 'postern-demo-cache-'));
+});
+afterAll(() => rm(cache, { recursive: true, force: true }));
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'postern-demo-test-'));
 });
@@ -49,7 +55,7 @@ class Demo {
       cwd: top,
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, TMPDIR: folder, NO_COLOR: '', NODE_COMPILE_CACHE: '' },
+      env: { ...process.env, TMPDIR: folder, NO_COLOR: '', NODE_COMPILE_CACHE: cache },
     });
     this.#child = child;
     child.stdout.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));

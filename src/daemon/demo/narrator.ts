@@ -13,6 +13,6 @@ export interface Narrator {
   note(text: string): void;
   /** What is marked `✓` is right, a cell that starts with `✗` wrong. */
   table(head: readonly string[], rows: readonly (readonly string[])[]): void;
-  /** Lines to be copied, each with what it does. */
-  recipes(title: string, lines: readonly (readonly [command: string, what: string])[]): void;
+  /** Commands to be copied, each with what it does. */
+  recipes(title: string, recipes: readonly (readonly [what: string, command: string])[]): void;
 }

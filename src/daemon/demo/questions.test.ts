@@ -13,7 +13,7 @@ import {
   wrongAnswers,
 } from './questions.ts';
 
-const answer = (verdict: Verdict, text = verdict): Answer => ({ verdict, text, ms: 1 });
+const answer = (verdict: Verdict, text: string = verdict): Answer => ({ verdict, text, ms: 1 });
 const right = (question: Question): Answered => ({
   question,
   socketmap: answer(question.expected),

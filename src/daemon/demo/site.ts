@@ -48,8 +48,9 @@ export async function createSite(): Promise<DemoSite> {
 
 async function fillSite(folder: string): Promise<DemoSite> {
   const [ldaps = 0, ldap = 0, socketmap = 0] = await freePorts(3);
-  // Stripping types is done once for all the processes.
-  const environment = { NODE_COMPILE_CACHE: join(folder, 'compile-cache') };
+  // Types are stripped once for all the processes.
+  const given = process.env['NODE_COMPILE_CACHE'] ?? '';
+  const environment = { NODE_COMPILE_CACHE: given === '' ? join(folder, 'compile-cache') : given };
   const edge = await makeHost(folder, 'edge1', 'edge', environment);
   const hub = await makeHost(folder, 'hub1', 'hub', environment);
   await writeFile(

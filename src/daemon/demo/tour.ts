@@ -1,5 +1,5 @@
 /** The demo's steps, in the order an administrator would take them. What each step expects is checked where it is asked. */
-import { rename } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { EdgeStatus, HubStatus, VerifyDocument } from '../../admin/documents.ts';
 import type { Clock } from '../../base/clock.ts';
@@ -17,6 +17,7 @@ import type { DemoHost, DemoSite } from './site.ts';
 import { count, duration, perSecond } from './wording.ts';
 
 const FILE = 'edge1.xml';
+const HUB_KEY = 'hub1.pub';
 /** Of so many people, at most, every address is asked for. */
 const MOST_ASKED = 20_000;
 
@@ -67,7 +68,7 @@ export async function runTour(options: TourOptions): Promise<DemoReport> {
 
 async function subscribe(options: TourOptions, mailServer: MailServer): Promise<void> {
   const { site, narrator } = options;
-  narrator.heading('Accepted domains', 'The organisation says once, on the hub, which domains are its own.');
+  narrator.heading('Accepted domains', 'The hub is told once which domains are ours.');
   for (const { domain, kind, recipientDelimiter } of DEMO_DOMAINS) {
     const words = ['domain', 'add', domain];
     if (kind !== 'authoritative') words.push('--kind', kind);
@@ -75,11 +76,14 @@ async function subscribe(options: TourOptions, mailServer: MailServer): Promise<
     await show(options, site.hub, words);
   }
 
-  narrator.heading('Subscription', 'One file, made on the edge and imported on a hub, sets up mutual trust.');
+  narrator.heading('Subscription', 'One file from the edge, imported on a hub, sets up the trust.');
   await expectLater(mailServer, narrator);
-  await show(options, site.edge, ['subscription', 'create', FILE], { lines: 6 });
+  const key = await show(options, site.hub, ['hub', 'key'], { into: HUB_KEY });
+  await writeFile(join(site.edge.folder, HUB_KEY), key.stdout);
+  narrator.done(`${HUB_KEY} is carried to ${site.edge.name}; it is no secret`);
+  await show(options, site.edge, ['subscription', 'create', FILE, '--seal-to', HUB_KEY], { lines: 2 });
   await rename(join(site.edge.folder, FILE), join(site.hub.folder, FILE));
-  narrator.done(`${FILE} is carried to ${site.hub.name}, and no copy stays behind`);
+  narrator.done(`${FILE} is carried to ${site.hub.name}`);
   await show(options, site.hub, ['subscription', 'inspect', FILE]);
 }
 
@@ -95,7 +99,7 @@ async function expectLater(mailServer: MailServer, narrator: Narrator): Promise<
       ldap: undefined,
     },
   ]);
-  narrator.done(`until it is loaded the edge asks mail to come again, and refuses none: "${answer.text}"`);
+  narrator.done(`before the load nobody is refused: ${answer.text}`);
 }
 
 async function load(options: TourOptions, mailServer: MailServer): Promise<number> {
@@ -104,10 +108,7 @@ async function load(options: TourOptions, mailServer: MailServer): Promise<numbe
   const loading = watchLoad(options, mailServer);
   loading.catch(() => undefined);
   await show(options, site.hub, ['subscription', 'import', FILE, '--expect-fingerprint', fingerprint]);
-  narrator.heading(
-    'First load',
-    'The hub reads the directory and pushes to the edge, hashed, over pinned LDAPS.',
-  );
+  narrator.heading('First load', 'Pushed by the hub to the edge: hashed, over LDAPS, keys pinned.');
   await show(options, site.hub, ['sync', 'run'], { terminal: options.terminal });
   const ms = await loading;
   narrator.done(
@@ -148,9 +149,7 @@ async function askQuestions({ narrator }: TourOptions, mailServer: MailServer): 
       ]),
   );
   for (const { question, socketmap, ldap } of answered.filter((one) => one.question.map === 'domains'))
-    narrator.done(
-      `relay_domains: ${question.asked} is "${socketmap.text}" by socketmap, "${ldap?.text}" by LDAP`,
-    );
+    narrator.done(`domain ${question.asked}: ${socketmap.text} (socketmap), ${ldap?.text ?? '-'} (LDAP)`);
   requireRight(answered);
   return answered;
 }
@@ -188,17 +187,17 @@ async function askEverybody(
     perSecond(known.asked + unknown.asked, ms(known) + ms(unknown));
   const which = known.asked === options.addresses ? 'all' : 'of everybody’s,';
   narrator.done(
-    `${which} ${count(known.asked)} addresses are known, ${count(unknown.asked)} similar ones are not: socketmap ${rate((b) => b.socketmapMs)}, LDAP ${rate((b) => b.ldapMs)}`,
+    `${which} ${count(known.asked)} addresses are known, and ${count(unknown.asked)} similar ones are not`,
+  );
+  narrator.done(
+    `over one connection each: ${rate((one) => one.socketmapMs)} by socketmap, ${rate((one) => one.ldapMs)} by LDAP`,
   );
   return { known, unknown };
 }
 
 async function change(options: TourOptions, mailServer: MailServer): Promise<DemoReport['changes']> {
   const { narrator } = options;
-  narrator.heading(
-    'Changes',
-    `Made in the organisation's directory; milliseconds until the edge answers differently, ${ROUNDS} of each.`,
-  );
+  narrator.heading('Changes', `In the directory, ${ROUNDS} of each; how long until the edge answers anew?`);
   const changes = await measureChanges({ ...options, mailServer });
   narrator.table(
     ['in the directory', 'at the edge', 'median', 'slowest'],
@@ -221,7 +220,7 @@ async function verifyContents(options: TourOptions): Promise<VerifyDocument[]> {
 
 async function showStatus(options: TourOptions): Promise<{ edge: EdgeStatus; hub: HubStatus }> {
   const { site, narrator, edge, hub } = options;
-  narrator.heading('Status', 'What runs, how old it is, what is wrong; the same on both sides.');
+  narrator.heading('Status', 'What runs, how old its data are, what is wrong.');
   await show(options, site.edge, ['status']);
   await show(options, site.hub, ['status']);
   return {
@@ -235,14 +234,14 @@ async function show(
   { narrator, clock, signal }: TourOptions,
   host: DemoHost,
   words: readonly string[],
-  how: { terminal?: boolean; lines?: number } = {},
+  how: { terminal?: boolean; lines?: number; into?: string } = {},
 ): Promise<CommandOutcome> {
-  narrator.prompt(host.name, commandLine(words));
+  narrator.prompt(host.name, commandLine(words) + (how.into === undefined ? '' : ` > ${how.into}`));
   const outcome = await runCommand(host, words, { clock, signal, ...how });
   const printed = outcome.stdout.trimEnd().split('\n');
   const most = how.lines ?? printed.length;
-  narrator.output(printed.slice(0, most).join('\n'));
-  if (printed.length > most) narrator.note(`… and ${printed.length - most} more lines`);
+  if (how.into === undefined) narrator.output(printed.slice(0, most).join('\n'));
+  if (printed.length > most) narrator.note(`… ${printed.length - most} more lines; the hub shows them below`);
   if (outcome.stderr !== '') narrator.output(outcome.stderr);
   if (outcome.exitCode !== 0)
     throw new PosternError(
@@ -271,9 +270,9 @@ function summary(report: DemoReport): string[] {
   const figure = (name: string): number =>
     report.figures.find((one) => one.name === name)?.value ?? Number.NaN;
   return [
-    `one file joined edge and hub; no password or address crossed in clear text`,
-    `${count(report.recipients)} recipients loaded in ${duration(report.loadMs)}, and proved equal by content`,
+    `one file joined edge and hub: keys pinned on both sides, no CA`,
+    `${count(report.recipients)} recipients were loaded in ${duration(report.loadMs)}, and proved equal by content`,
     `${report.questions.length} questions and ${count(2 * (report.bulk.known.asked + report.bulk.unknown.asked))} look-ups answered as expected`,
-    `a change in the directory is answered at the edge after ${figure('change-to-answer-median-ms').toFixed(1)} ms (median)`,
+    `a change in the directory shows in the edge’s answers after ${figure('change-to-answer-median-ms').toFixed(1)} ms`,
   ];
 }
