@@ -1,4 +1,4 @@
-/** The last changes in memory, 40 bytes each: which entries changed or went since a position. For the delete phase (RFC 4533 §3.3.2). */
+/** The last changes in memory (at least one), 40 bytes each: which entries changed or went since a position. For the delete phase (RFC 4533 §3.3.2). */
 import type { ChangeNumber } from '../database.ts';
 import { isAfter } from './cookie.ts';
 
@@ -21,10 +21,6 @@ export class ChangeLog {
   }
 
   add(uuid: Buffer, change: ChangeNumber): void {
-    if (this.#capacity === 0) {
-      this.#floor = change;
-      return;
-    }
     const at = this.#written % this.#capacity;
     if (this.#written >= this.#capacity)
       this.#floor = { time: this.#times[at] as number, count: this.#counts[at] as number };

@@ -3,20 +3,21 @@ import type { ChangeNumber } from '../database.ts';
 import type { Directory } from '../directory.ts';
 import type { Change } from '../update/commit.ts';
 import { ChangeLog } from './change-log.ts';
-import { formatCookie, parseCookie } from './cookie.ts';
+import { formatCookie, isAfter, parseCookie } from './cookie.ts';
 
 const RUN = 'sync-run';
 
 export class SyncProvider {
   readonly #directory: Directory;
-  readonly #log: ChangeLog;
+  /** Undefined when nothing is remembered. */
+  readonly #log: ChangeLog | undefined;
   #run: string;
   readonly #stop: (() => void) | undefined;
 
   constructor(directory: Directory, capacity: number) {
     this.#directory = directory;
     const { store, lastChange } = directory.database;
-    this.#log = new ChangeLog(capacity, lastChange);
+    this.#log = capacity === 0 ? undefined : new ChangeLog(capacity, lastChange);
     // Kept over an orderly end only: see `cookie.ts`.
     const saved = store.getMeta(RUN);
     this.#run = saved?.toString('latin1') ?? directory.random.bytes(8).toString('hex');
@@ -37,7 +38,8 @@ export class SyncProvider {
 
   /** What changed after a position; undefined when nobody remembers. */
   since(position: ChangeNumber): Set<string> | undefined {
-    return this.#log.since(position);
+    if (this.#log !== undefined) return this.#log.since(position);
+    return isAfter(this.#directory.database.lastChange, position) ? undefined : new Set();
   }
 
   close(): void {
@@ -46,7 +48,7 @@ export class SyncProvider {
   }
 
   #note(changes: readonly Change[]): void {
-    for (const { uuid, number } of changes) this.#log.add(uuid, number);
+    for (const { uuid, number } of changes) this.#log?.add(uuid, number);
   }
 
   #save(run: Buffer | undefined): void {
