@@ -10,6 +10,7 @@ import { PosternError } from '../../base/error.ts';
 import type { LdapClient } from '../../ldap/client.ts';
 import { DigestSum, entryHash } from '../content-digest.ts';
 import { edgeAttributes, guidText, unpackRecipient } from '../recipient.ts';
+import { ChangeQueue } from './change-queue.ts';
 import { fetchListing, readEdgeState } from './edge-query.ts';
 import type { EdgeListing } from './edge-listing.ts';
 import { type EdgeState, edgeStateChanges, edgeStateDn } from './edge-state.ts';
@@ -48,22 +49,11 @@ export interface PushProgress {
 
 /** Operations a transaction: large enough to share a flush, small enough that a live change is not held up. */
 const TRANSACTION_OPERATIONS = 512;
-/** Changes queued for a slow edge before it is given up for a walk later on. */
-const MOST_QUEUED = 200_000;
-
-interface Batch {
-  readonly changes: readonly MirrorChange[];
-  readonly position: MirrorPosition;
-  readonly plannedRemovals: number;
-}
-
 export class RecipientPush implements MirrorListener {
   readonly #options: RecipientPushOptions;
   readonly #writer: TransactionWriter;
-  readonly #queue: Batch[] = [];
-  #queued = 0;
+  readonly #queue = new ChangeQueue();
   #wake: (() => void) | undefined;
-  #overflowed = false;
   /** Ids below are visited. */
   #cursor = 0;
   #listing: EdgeListing | undefined;
@@ -88,17 +78,17 @@ export class RecipientPush implements MirrorListener {
         ? changes
         : changes.filter((change) => change.id < this.#cursor);
     this.#queue.push({ changes: visited, position, plannedRemovals });
-    this.#queued += visited.length;
-    if (this.#queued > MOST_QUEUED) {
-      this.#overflowed = true;
-      this.#queue.length = 0;
-    }
     this.#signal();
   }
 
   onPosition(position: MirrorPosition): void {
     this.#queue.push({ changes: [], position, plannedRemovals: 0 });
     this.#signal();
+  }
+
+  /** Lets the mirror slow its source down rather than pile changes up here. */
+  room(): Promise<void> | undefined {
+    return this.#queue.room();
   }
 
   /** Runs until the connection ends or `signal` aborts; rejects with why. */
@@ -214,7 +204,7 @@ export class RecipientPush implements MirrorListener {
 
   /** Waits for a batch (or the time to confirm) and sends it. */
   async #nextBatch(signal: AbortSignal): Promise<void> {
-    if (this.#queue.length === 0) {
+    if (this.#queue.isEmpty && !this.#queue.overflowed) {
       const confirm = await this.#waitForWork(signal);
       if (this.#lost !== undefined) throw this.#lost;
       if (confirm) await this.#confirm();
@@ -223,10 +213,13 @@ export class RecipientPush implements MirrorListener {
   }
 
   async #drainQueue(signal: AbortSignal): Promise<void> {
-    while (this.#queue.length > 0 || this.#overflowed) {
+    while (!this.#queue.isEmpty || this.#queue.overflowed) {
       signal.throwIfAborted();
-      if (this.#overflowed)
-        throw new Error('the edge is too slow for the changes; it will be compared as a whole');
+      if (this.#queue.overflowed)
+        throw new PosternError(
+          'sync.mismatch',
+          'the edge is too slow for the changes; it will be compared as a whole',
+        );
       const operations: WriteOperation[] = [];
       let planned = 0;
       let moved = false;
@@ -234,7 +227,6 @@ export class RecipientPush implements MirrorListener {
       do {
         const batch = this.#queue.shift();
         if (batch === undefined) break;
-        this.#queued -= batch.changes.length;
         for (const change of batch.changes) this.#apply(change, operations);
         moved ||= batch.position.sequence !== this.#position.sequence || this.#position.cookie === undefined;
         this.#position = batch.position;
