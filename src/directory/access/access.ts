@@ -47,6 +47,7 @@ const BIT: Readonly<Record<Right, number>> = {
   rename: 64,
 };
 const CHANGES: ReadonlySet<Right> = new Set(['write', 'add', 'delete', 'rename']);
+const FINDS: ReadonlySet<Right> = new Set(['search', 'compare', 'read']);
 const READABLE = BIT.search | BIT.compare | BIT.read;
 
 /** What a session may do with one entry. */
@@ -117,6 +118,9 @@ export class AccessControl {
   /** Rules without placeholders by their text, and those with them after filling in; bounded by rules x identities in use. */
   readonly #rules = new Map<string, CompiledRule | undefined>();
   readonly #everything: AccessView;
+  /** By role: whether it may change, or find, anything at all. */
+  readonly #changers = new Map<string, boolean>();
+  readonly #finders = new Map<string, boolean>();
 
   constructor(database: Database, policy: AccessPolicy) {
     this.#database = database;
@@ -156,12 +160,26 @@ export class AccessControl {
 
   /** True when some rule lets the session change something somewhere. */
   mayChange(session: Session): boolean {
+    return this.#mayAny(session, CHANGES, this.#changers);
+  }
+
+  /** True when some rule lets the session find something somewhere. */
+  mayFind(session: Session): boolean {
+    return this.#mayAny(session, FINDS, this.#finders);
+  }
+
+  #mayAny(session: Session, wanted: ReadonlySet<Right>, known: Map<string, boolean>): boolean {
     const { role } = session.identity;
     if (role === SYSTEM_ROLE) return true;
-    return this.#policy.rules.some(
-      ({ roles, rights }) =>
-        (roles.includes('*') || roles.includes(role)) && rights.some((right) => CHANGES.has(right)),
-    );
+    let may = known.get(role);
+    if (may === undefined) {
+      may = this.#policy.rules.some(
+        ({ roles, rights }) =>
+          (roles.includes('*') || roles.includes(role)) && rights.some((right) => wanted.has(right)),
+      );
+      known.set(role, may);
+    }
+    return may;
   }
 
   /** What a session might do with an entry that is no longer (or not yet) below `parent`. */

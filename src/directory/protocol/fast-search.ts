@@ -71,6 +71,7 @@ export class FastSearch {
     const directory = this.#directory;
     const { database, access } = directory;
     const { session } = client;
+    if (!access.mayFind(session)) return false;
     if (directory.hooks.searchGate?.(session, plan.baseText) !== undefined) return false;
     if (plan.structure !== database.structure) {
       plan.baseId = database.resolve(plan.base);

@@ -135,6 +135,13 @@ export function startSearch(
   const subschema = server.special.subschema(request.base);
   if (subschema !== undefined && server.maySeeSubschema(session))
     return answerSpecial(client, messageId, request, subschema);
+  // Not even the time that a look at an index takes: it would tell whether a value is there.
+  if (!directory.access.mayFind(session))
+    return client.answer(
+      'searchRequest',
+      messageId,
+      request.base === '' ? SUCCESS : resultOf('noSuchObject'),
+    );
   const whenEmpty = directory.hooks.searchGate?.(session, request.base);
   let base: number;
   try {
