@@ -70,6 +70,10 @@ class Demo {
     if (this.#child.pid !== undefined) process.kill(-this.#child.pid, name);
   }
 
+  stopReading(): void {
+    this.#child.stdout?.destroy();
+  }
+
   async shows(text: string): Promise<void> {
     const ended = this.ended.then(() => true);
     await until(
@@ -145,6 +149,14 @@ describe('npm run demo', () => {
       code,
       code === 0 ? '' : 'postern: the demo was interrupted; nothing of it is left\n',
     ]);
+    expect([processes(), await readdir(folder)]).toEqual([[], []]);
+  });
+
+  it('ends when nobody reads it any more, and leaves nothing behind', async () => {
+    const unread = demo();
+    await unread.shows('2. Accepted domains');
+    unread.stopReading();
+    expect(await unread.ended).toBe(130);
     expect([processes(), await readdir(folder)]).toEqual([[], []]);
   });
 

@@ -35,6 +35,11 @@ export const demoCommand = buildCommand({
       const screen = flags.json ? stderr : stdout;
       const hangUp = new AbortController();
       process.once('SIGHUP', () => hangUp.abort('SIGHUP'));
+      // Whoever reads along may stop reading: that ends the demo, too.
+      for (const stream of [process.stdout, process.stderr])
+        stream.on('error', (error) => hangUp.abort(error));
+      // A second Ctrl-C must not keep the first from cleaning up.
+      for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => undefined);
       const signal = AbortSignal.any([this.signal, hangUp.signal]);
       try {
         await runDemo({

@@ -6,6 +6,7 @@
  *   /tmp/postern-demo-Xy12ab/hub1/{hub.toml,data/,source.password,postern}
  *   /tmp/postern-demo-Xy12ab/organisation/
  */
+import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -36,17 +37,27 @@ export interface DemoSite extends AsyncDisposable {
   configureHub(source: { readonly url: string; readonly password: Secret }): Promise<void>;
 }
 
+/** Disposing it removes the folder, and so does the end of this process, unless it is killed. */
 export async function createSite(): Promise<DemoSite> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-demo-'));
+  const removeAtExit = (): void => rmSync(folder, REMOVE);
+  process.once('exit', removeAtExit);
+  const remove = async (): Promise<void> => {
+    await rm(folder, REMOVE);
+    process.off('exit', removeAtExit);
+  };
   try {
-    return await fillSite(folder);
+    return await fillSite(folder, remove);
   } catch (error) {
-    await rm(folder, { recursive: true, force: true });
+    await remove();
     throw error;
   }
 }
 
-async function fillSite(folder: string): Promise<DemoSite> {
+/** A process that was killed may be writing its last file. */
+const REMOVE = { recursive: true, force: true, maxRetries: 5, retryDelay: 100 } as const;
+
+async function fillSite(folder: string, remove: () => Promise<void>): Promise<DemoSite> {
   const [ldaps = 0, ldap = 0, socketmap = 0] = await freePorts(3);
   // Types are stripped once for all the processes.
   const given = process.env['NODE_COMPILE_CACHE'] ?? '';
@@ -80,10 +91,7 @@ async function fillSite(folder: string): Promise<DemoSite> {
       const fqdn = `${hub.name}.localhost`;
       await writeFile(hub.configFile, stringify({ name: hub.name, fqdn, data: hub.data, source }));
     },
-    async [Symbol.asyncDispose]() {
-      // A process that was killed may be writing its last file.
-      await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
-    },
+    [Symbol.asyncDispose]: remove,
   };
 }
 
