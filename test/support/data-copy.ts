@@ -4,7 +4,7 @@
  *
  *   await using edge = await openEdgeCopy(site.edgeData, 'edge1.localhost');
  */
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../src/base/clock.ts';
@@ -22,6 +22,19 @@ import { Organisation } from '../../src/sync/organisation/organisation.ts';
 
 const parts = { files: systemFiles, clock: systemClock, random: systemRandom, log: silentLog };
 
+/** What is there at this moment; files that come and go meanwhile (a copy being replaced) are left out. */
+async function copyFolder(from: string, to: string): Promise<void> {
+  await mkdir(to, { recursive: true });
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    const [source, target] = [join(from, entry.name), join(to, entry.name)];
+    if (entry.isDirectory()) await copyFolder(source, target);
+    else if (entry.isFile() && !entry.name.endsWith('.new'))
+      await copyFile(source, target).catch((error: unknown) => {
+        if ((error as { code?: string }).code !== 'ENOENT') throw error;
+      });
+  }
+}
+
 export interface EdgeCopy extends AsyncDisposable {
   readonly folder: string;
   readonly node: Node<EdgeTrustState>;
@@ -31,7 +44,7 @@ export interface EdgeCopy extends AsyncDisposable {
 
 export async function openEdgeCopy(data: string, fqdn: string, port: number): Promise<EdgeCopy> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-edge-copy-'));
-  await cp(join(data, 'trust'), join(folder, 'trust'), { recursive: true });
+  await copyFolder(join(data, 'trust'), join(folder, 'trust'));
   const node = await openEdgeNode({ ...parts, folder, fqdn });
   const edge: EdgeDescription = {
     name: fqdn.split('.')[0] ?? '',
@@ -62,8 +75,7 @@ export interface HubCopy extends AsyncDisposable {
 
 export async function openHubCopy(data: string, name: string, fqdn: string): Promise<HubCopy> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-hub-copy-'));
-  for (const part of ['trust', 'configuration'])
-    await cp(join(data, part), join(folder, part), { recursive: true });
+  for (const part of ['trust', 'configuration']) await copyFolder(join(data, part), join(folder, part));
   const lifecycle = new Lifecycle(silentLog);
   const node = await openHubNode({ ...parts, folder, fqdn });
   lifecycle.add('trust store', () => node.store.close());
