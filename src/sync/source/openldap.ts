@@ -3,7 +3,7 @@
  * The protocol's meaning is in `sync-session.ts`; here are the connection, its security, and the proof that it is alive.
  */
 import { isIPv4 } from 'node:net';
-import type { Clock } from '../../base/clock.ts';
+import { type Clock, yieldToLoop } from '../../base/clock.ts';
 import { PosternError } from '../../base/error.ts';
 import { Secret } from '../../base/secret.ts';
 import { parseCertificate } from '../../certificate/parse.ts';
@@ -45,6 +45,8 @@ export interface OpenLdapOptions {
   readonly probeEveryMs?: number;
 }
 
+/** Entries handed on before others have their turn: some milliseconds of work. */
+const ITEMS_A_TURN = 512;
 /** Longest silence while something is asked. */
 const ANSWER_WITHIN_MS = 30_000;
 
@@ -150,9 +152,13 @@ async function* search(
       }
       if (batch.done === true) break;
       watch.heard();
-      const events: FeedEvent[] = [];
-      for (const item of batch.value) session = receive(session, item, events);
-      yield events;
+      for (let at = 0; at < batch.value.length; at += ITEMS_A_TURN) {
+        const events: FeedEvent[] = [];
+        for (const item of batch.value.slice(at, at + ITEMS_A_TURN)) session = receive(session, item, events);
+        yield events;
+        // A refresh comes as fast as it is read; the pushes to the edges need their turns meanwhile.
+        if (session.stage === 'refresh') await yieldToLoop();
+      }
       next = nextOf(items);
     }
   } catch (error) {
