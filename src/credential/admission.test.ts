@@ -9,6 +9,7 @@ import {
   random,
   reasons,
   START,
+  DAY,
 } from '../../test/support/credential-site.ts';
 import { stateMembership } from '../certificate/statement.ts';
 import { createAddressKey, createAddressKeyRecord } from './address-key.ts';
@@ -84,6 +85,24 @@ describe('a hub', () => {
     expect(site.store.value.accounts).toMatchObject([{ name: 'ESRA.edge1.hub1.0', pin: again.identity.pin }]);
   });
 
+  it('does not carry the word of a new file to an object that somebody else has written', async () => {
+    await arrive({ records: [await issue(hub)] });
+    // An admitted hub gone bad has put the newcomer's certificate under the name of another one.
+    const planted = objectOf(second, { name: 'hub1', fqdn: 'hub1.example', byPusher: false });
+    const report = await arrive({ hubs: [planted, objectOf(second, { byPusher: true })] }, second);
+    expect(report.admitted).toEqual(['hub2']);
+    expect(findHub(site.store.value.hubs, 'hub1')?.pins.current).toBe(hub.identity.pin);
+    expect(site.accountNames()).toEqual(['ESRA.edge1.hub1.0']);
+  });
+
+  it('gets nothing when the account that pushed went away while it was looked at', async () => {
+    const records = [await issue(hub)];
+    await expect(arrive({ records, stillGood: () => false })).rejects.toThrow('taken away');
+    expect([site.store.value.hubs, site.accountNames()]).toEqual([{}, []]);
+    await arrive({ records, stillGood: () => true });
+    expect(site.accountNames()).toEqual(['ESRA.edge1.hub1.0']);
+  });
+
   it.each<[string, Partial<HubObject>]>([
     ['a name with a dot', { name: 'hub1.example' }],
     ['no host name', { fqdn: 'hub 1' }],
@@ -130,6 +149,10 @@ describe('the address key', () => {
     ]);
     expect(reasons(await arrive({ addressKeys: [await keyRecord(START - 1)] }))).toHaveLength(1);
     expect(site.store.value.addressKey?.id).toBe(first.addressKey);
+    // Or no later one could ever replace it.
+    expect(reasons(await arrive({ addressKeys: [await keyRecord(START + DAY)] }))).toEqual([
+      'credential.invalid: it was made in the future',
+    ]);
     const report = await arrive({ addressKeys: [other] });
     expect(report.addressKey).not.toBe(first.addressKey);
     expect(site.store.value.addressKey?.id).toBe(report.addressKey);

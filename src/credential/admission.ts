@@ -17,6 +17,8 @@ export interface HubObject {
   /** DER; the first is the one that counts. */
   readonly certificate: Uint8Array;
   readonly statements: readonly Uint8Array[];
+  /** Whether the account of the session that pushed wrote it, rather than another one before. Yes unless told. */
+  readonly byPusher?: boolean;
 }
 
 /** The session that pushed. */
@@ -66,7 +68,9 @@ export function admitHubs(
       refuse(object, 'its name, host name or certificate cannot be used');
       continue;
     }
-    const presents = session.role === 'bootstrap' && samePin(session.peerPin, certificate.pin);
+    // Objects that others have written may show any certificate: they must not carry the pusher's word to another name.
+    const presents =
+      session.role === 'bootstrap' && object.byPusher !== false && samePin(session.peerPin, certificate.pin);
     const before = findHub(hubs, object.name);
     if (before !== undefined && matchPin(before.pins, certificate.pin) !== undefined) continue;
     const count = Object.keys(hubs).length;

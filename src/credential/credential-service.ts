@@ -4,12 +4,12 @@
  * to it: both talk to the edge directory only. It knows no LDAP; the caller reads the objects and tells which session pushed them.
  */
 import { type ErrorCode, isPosternError, PosternError } from '../base/error.ts';
-import type { Clock } from '../base/clock.ts';
+import { type Clock, yieldToLoop } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { type Pin, samePin } from '../certificate/pin.ts';
 import type { SealingKeyPair } from '../certificate/sealing.ts';
-import { type Account } from './account.ts';
+import { type Account, ESRA_CLOCK_TOLERANCE_MS } from './account.ts';
 import { nameKey, sameFqdn, sameName } from './account-name.ts';
 import { decodeAddressKeyRecord, openAddressKeyRecord, verifyAddressKeyRecord } from './address-key.ts';
 import { admitHubs, type HubObject, type PushSession } from './admission.ts';
@@ -147,6 +147,11 @@ export function withAccounts<T extends CredentialState>(
 /** What a push brought; everything as it stands in the edge directory now, not only what changed. */
 export interface Arrival {
   readonly session: PushSession;
+  /**
+   * Asked at the moment of storing: whether that session's account is still there. The subscription may have been removed, or a new file
+   * made, while records were opened. Yes unless told.
+   */
+  readonly stillGood?: (state: CredentialState) => boolean;
   readonly hubs: readonly HubObject[];
   /** posternCredential of this edge's own object. */
   readonly records: readonly Uint8Array[];
@@ -218,6 +223,8 @@ async function processArrival<T extends CredentialState>(
   const admitted = admission.admitted.flatMap((name) => findHub(admission.hubs, name) ?? []);
   if (admission.admitted.length > 0 || opened.accounts.length > 0 || key.stored !== undefined) {
     await store.update((draft) => {
+      if (arrival.stillGood?.(draft) === false)
+        throw new PosternError('refused', 'the account that pushed was taken away meanwhile');
       const next = withoutExpired(withAccounts(draft, admitted, opened.accounts), now);
       return key.stored === undefined ? next : { ...next, addressKey: key.stored };
     });
@@ -250,6 +257,8 @@ async function openRecords<T extends CredentialState>(
   const unchanged: string[] = [];
   const refused: Refused[] = [];
   for (const bytes of records.slice(0, MOST_RECORDS)) {
+    // Each costs a signature; whoever sends thousands must not keep lookups waiting.
+    await yieldToLoop();
     const verdict = judgeRecord(bytes, {
       ...facts,
       accounts: [
@@ -323,6 +332,7 @@ async function openAddressKey<T extends CredentialState>(
   let present = options.store.value.addressKey;
   let stored: StoredAddressKey | undefined;
   for (const bytes of arrival.addressKeys.slice(0, MOST_RECORDS)) {
+    await yieldToLoop();
     try {
       const record = decodeAddressKeyRecord(bytes);
       if (record.id === present?.recordId || record.keyId === present?.id) continue;
@@ -334,6 +344,9 @@ async function openAddressKey<T extends CredentialState>(
           'credential.invalid',
           'this edge has another address key, and only a new subscription replaces it',
         );
+      // One from the future could never be followed by another.
+      if (record.createdAt > options.clock.now() + ESRA_CLOCK_TOLERANCE_MS)
+        throw new PosternError('credential.invalid', 'it was made in the future');
       if (!sameFqdn(record.edgeFqdn, edge.fqdn) || !edge.pins.some((pin) => samePin(pin, record.sealedTo)))
         throw new PosternError('credential.invalid', 'it is for another edge');
       verifyAddressKeyRecord(record, Object.values(hubs).flatMap(pinsOf));

@@ -48,6 +48,12 @@ export function sessionAccount(session: Session): SessionAccount | undefined {
   return session.notes.get(ACCOUNT_NOTE) as SessionAccount | undefined;
 }
 
+/** True while the account that a session was opened with is there and belongs to the same key. Its window is another question. */
+export function isGood(accounts: readonly Account[], { account, pin }: SessionAccount): boolean {
+  const found = accounts.find((one) => one.name === account);
+  return found !== undefined && found.state === 'active' && found.pin === pin;
+}
+
 /** The directory's `authenticate` hook; slowing failing sources down is the directory's own business. */
 export function createAuthenticator(
   options: AuthenticatorOptions,
@@ -98,8 +104,12 @@ async function prove(options: AuthenticatorOptions, account: Account): Promise<v
   options.directory().terminate((session) => session.identity.role === ROLE.bootstrap);
 }
 
+export function accountDn(account: string): string {
+  return `cn=${account},cn=Accounts`;
+}
+
 function identityOf(account: Account, effective: boolean): Identity {
-  const dn = `cn=${account.name},cn=Accounts`;
+  const dn = accountDn(account.name);
   const role = !effective ? ROLE.waiting : account.kind === 'bootstrap' ? ROLE.bootstrap : ROLE.hub;
   return { role, dn, authorizationId: `dn:${dn}` };
 }

@@ -16,7 +16,7 @@ import {
 } from '../../subscription/topology-objects.ts';
 import type { EdgeTrustState } from '../../subscription/trust-state.ts';
 import { ROLE } from './access.ts';
-import { sessionAccount } from './authenticate.ts';
+import { accountDn, isGood, type SessionAccount, sessionAccount } from './authenticate.ts';
 
 export interface CredentialsOptions {
   readonly directory: () => Directory;
@@ -27,12 +27,16 @@ export interface CredentialsOptions {
   readonly log: Log;
   /** A new address key makes the stored hashes worthless. */
   readonly onNewAddressKey: () => Promise<void>;
+  /** Accounts were installed or replaced: sessions of those that are gone have to end. */
+  readonly onAccountsChanged: () => void;
 }
 
 export class Credentials {
   readonly #options: CredentialsOptions;
   readonly #service: ReturnType<typeof createCredentialService<EdgeTrustState>>;
   #pending: Promise<void> = Promise.resolve();
+  /** Whose writes a look is queued for that has not begun. */
+  readonly #expected = new Set<string>();
 
   constructor(options: CredentialsOptions) {
     this.#options = options;
@@ -60,9 +64,21 @@ export class Credentials {
   /** Called when a session is about to write below cn=Hubs or cn=Edges: what it wrote is looked at as soon as it is there. */
   expect(session: Session): void {
     const { directory, log } = this.#options;
+    // Who it is now counts, not who it may be by then.
+    const account = sessionAccount(session);
+    const { role } = session.identity;
+    if (account === undefined || (role !== ROLE.bootstrap && role !== ROLE.hub)) return;
+    // One look serves everything that was written before it begins.
+    const key = `${role} ${account.account} ${account.pin}`;
+    if (this.#expected.has(key)) return;
+    this.#expected.add(key);
     this.#pending = this.#pending
-      .then(() => directory().apply([]))
-      .then(() => this.#process(session))
+      .then(() => {
+        this.#expected.delete(key);
+        // Behind every change that was judged before.
+        return directory().apply([]);
+      })
+      .then(() => this.#process(account, role))
       .catch((error: unknown) => log.error('looking at new credentials failed', { error }));
   }
 
@@ -71,15 +87,13 @@ export class Credentials {
     return updates.some(({ request }) => /cn=(hubs|edges)\s*,\s*cn=configuration\s*$/i.test(request.dn));
   }
 
-  async #process(session: Session): Promise<void> {
-    const account = sessionAccount(session);
-    const { role } = session.identity;
-    if (account === undefined || (role !== ROLE.bootstrap && role !== ROLE.hub)) return;
+  async #process(account: SessionAccount, role: 'bootstrap' | 'hub'): Promise<void> {
     const { edge, trust } = this.#options;
     const hubs = this.#objects(EDGE_DIRECTORY_HUBS).flatMap(
-      ({ name, fqdn, certificates, statements }): HubObject[] => {
+      ({ name, fqdn, certificates, statements, modifier }): HubObject[] => {
         const [certificate] = certificates;
-        return certificate === undefined ? [] : [{ name, fqdn, certificate, statements }];
+        if (certificate === undefined) return [];
+        return [{ name, fqdn, certificate, statements, byPusher: modifier === accountDn(account.account) }];
       },
     );
     const own = this.#objects(EDGE_DIRECTORY_EDGES).find(
@@ -88,21 +102,24 @@ export class Credentials {
     const hadKey = trust.value.addressKey !== undefined;
     const report: CredentialReport = await this.#service.process({
       session: { role, peerPin: account.pin },
+      stillGood: (state) => isGood(state.accounts, account),
       hubs,
       records: own?.credentials ?? [],
       addressKeys: own?.sealedKeys ?? [],
     });
     if (report.addressKey !== undefined && hadKey) await this.#options.onNewAddressKey();
+    if (report.admitted.length > 0 || report.installed.length > 0) this.#options.onAccountsChanged();
     if (report.installed.length > 0) await this.showAccounts();
   }
 
-  #objects(container: string): TopologyObject[] {
+  #objects(container: string): (TopologyObject & { readonly modifier: string })[] {
     const directory = this.#options.directory();
     const { tree } = directory.database;
-    const objects: TopologyObject[] = [];
+    const objects: (TopologyObject & { readonly modifier: string })[] = [];
     for (let id = tree.firstChild(directory.resolve(container)); id !== 0; id = tree.nextSibling(id)) {
-      const object = readTopologyObject(directory.readEntry(id)?.attributes() ?? []);
-      if (object !== undefined) objects.push(object);
+      const entry = directory.readEntry(id);
+      const object = entry === undefined ? undefined : readTopologyObject(entry.attributes());
+      if (entry !== undefined && object !== undefined) objects.push({ ...object, modifier: entry.modifier });
     }
     return objects;
   }

@@ -6,7 +6,7 @@ import { sessionEndsAt } from '../../credential/account.ts';
 import type { Directory, Session } from '../../directory/directory.ts';
 import { dropExpired, type EdgeDescription } from '../../subscription/edge-subscription.ts';
 import type { EdgeTrustState } from '../../subscription/trust-state.ts';
-import { sessionAccount } from './authenticate.ts';
+import { isGood, sessionAccount } from './authenticate.ts';
 
 const EVERY_MS = 30_000;
 
@@ -33,10 +33,11 @@ export function watchExpiry(options: ExpiryOptions): () => void {
   return () => timer.cancel();
 }
 
-/** Expiry, suspension and the end of an account end its sessions, too. */
-function isOver(session: Session, { trust, clock }: ExpiryOptions): boolean {
-  const name = sessionAccount(session)?.account;
-  if (name === undefined) return false;
-  const account = trust.value.accounts.find((one) => one.name === name);
-  return account === undefined || account.state === 'suspended' || clock.now() >= sessionEndsAt(account);
+/** Expiry, suspension, another key, and the end of an account end its sessions, too. */
+export function isOver(session: Session, { trust, clock }: Pick<ExpiryOptions, 'trust' | 'clock'>): boolean {
+  const opened = sessionAccount(session);
+  if (opened === undefined) return false;
+  const { accounts } = trust.value;
+  const account = accounts.find((one) => one.name === opened.account);
+  return account === undefined || !isGood(accounts, opened) || clock.now() >= sessionEndsAt(account);
 }

@@ -6,8 +6,8 @@ import { VERSION } from '../../base/version.ts';
 import { type Identity, tlsCredentials } from '../../certificate/identity.ts';
 import type { EdgeConfig } from '../../config/edge-config.ts';
 import type { ListenAddress } from '../../config/field.ts';
-import type { Directory } from '../../directory/directory.ts';
-import { DirectoryServer, READER_LIMITS } from '../../directory/server.ts';
+import { ANONYMOUS_ROLE, type Directory } from '../../directory/directory.ts';
+import { DirectoryServer, READER_LIMITS, STRANGER_LIMITS, TRUSTED_LIMITS } from '../../directory/server.ts';
 import { EXTENDED } from '../../ldap/control.ts';
 import { POSTERN_EXTENDED } from '../../ldap/postern-oid.ts';
 import { LdapListener } from '../../ldap/server.ts';
@@ -15,7 +15,17 @@ import { SocketmapServer } from '../../lookup/socketmap-server.ts';
 import type { SocketmapTable } from '../../lookup/socketmap-table.ts';
 import { ROLE } from './access.ts';
 
-/** What the perimeter-facing port answers: what hubs need, and no more. */
+/** What the perimeter-facing port answers to whoever has no account, or one that is not effective yet: the root DSE, and binds. */
+const STRANGER_OPERATIONS = new Set<string>([
+  'bindRequest',
+  'unbindRequest',
+  'abandonRequest',
+  'searchRequest',
+  EXTENDED.whoAmI,
+]);
+const STRANGERS = new Set<string>([ANONYMOUS_ROLE, ROLE.waiting]);
+
+/** What it answers to hubs: what they need, and no more. */
 const HUB_OPERATIONS = new Set<string>([
   'bindRequest',
   'unbindRequest',
@@ -54,7 +64,12 @@ export async function startListeners(options: ListenersOptions, lifecycle: Lifec
   const hubs = new DirectoryServer({
     directory,
     vendorVersion: VERSION,
-    allow: (operation) => HUB_OPERATIONS.has(operation),
+    allow: (operation, { identity }) =>
+      (STRANGERS.has(identity.role) ? STRANGER_OPERATIONS : HUB_OPERATIONS).has(operation),
+    limits: ({ identity }) =>
+      STRANGERS.has(identity.role)
+        ? STRANGER_LIMITS
+        : { ...TRUSTED_LIMITS, messageBytes: config.limits.message_bytes },
   });
   await start(
     new LdapListener({

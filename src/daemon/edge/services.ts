@@ -22,6 +22,7 @@ import { EDGE_ACCESS, ROLE } from './access.ts';
 import { createAuthenticator, sessionAccount } from './authenticate.ts';
 import { EDGE_CONTEXTS, ensureBaseEntries } from './base-entries.ts';
 import { Credentials } from './credentials.ts';
+import { isOver } from './expiry.ts';
 import { forgetLoad } from './data.ts';
 import { AddressKeys, Lookups } from './lookups.ts';
 import { directoryIndex } from './recipient-index.ts';
@@ -68,6 +69,7 @@ export async function openEdgeServices(
     random,
     log: log.child('credentials'),
     onNewAddressKey: () => forgetLoad(directory),
+    onAccountsChanged: () => void directory.terminate((session) => isOver(session, { trust, clock })),
   });
   const hooks: DirectoryHooks = {
     authenticate: createAuthenticator({

@@ -33,6 +33,11 @@ export class Entry {
     return this.view.changed();
   }
 
+  /** DN of whoever changed it last. */
+  get modifier(): string {
+    return this.#database.dictionary.name(this.view.modifier());
+  }
+
   /** Values of exactly this description (`cn` does not include `cn;lang-en` or subtypes); empty when it has none. */
   values(attribute: string): Buffer[] {
     const descriptor = this.#database.dictionary.find(attribute);
