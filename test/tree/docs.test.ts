@@ -1,5 +1,5 @@
 /** The documents say what the code says. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { VERSION } from '../../src/base/version.ts';
 import { EXIT } from '../../src/cli/exit-code.ts';
@@ -24,6 +24,19 @@ describe('documents', () => {
       .split('\n')
       .flatMap((line) => /^\| (\d+) \|/.exec(line)?.[1] ?? []);
     expect(rows.map(Number).sort((a, b) => a - b)).toEqual(Object.values(EXIT).sort((a, b) => a - b));
+  });
+
+  it('CONTRIBUTING.md names folders that exist, and every folder of src', () => {
+    const table = read('CONTRIBUTING.md')
+      .split('\n')
+      .filter((line) => line.startsWith('| `'));
+    const named = table.flatMap((row) =>
+      [...(row.split('|')[1] ?? '').matchAll(/`([^`]+)\/`/g)].map((match) => match[1] ?? ''),
+    );
+    const missing = named.filter((folder) => !existsSync(new URL(`../../${folder}`, import.meta.url)));
+    expect(missing).toEqual([]);
+    const folders = readdirSync(new URL('../../src', import.meta.url)).map((folder) => `src/${folder}`);
+    expect(folders.filter((folder) => !named.includes(folder))).toEqual([]);
   });
 
   it('the version is the one of package.json', () => {
