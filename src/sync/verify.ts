@@ -14,7 +14,10 @@ import { edgeAttributes, guidText, unpackRecipient } from './recipient.ts';
 /** An edge's content, as it says itself. */
 export interface EdgeContent {
   summary(bits: number): Promise<ContentDigestSummary>;
+  /** Costs the edge a walk through all its entries, as a summary does. */
   bucket(bits: number, prefix: number): Promise<readonly BucketEntry[]>;
+  /** Everything: for when many buckets differ. */
+  listing(): Promise<EdgeListing>;
 }
 
 export interface CompareOptions {
@@ -50,6 +53,8 @@ export interface Comparison {
 /** Records of the mirror looked at in one turn of the event loop. */
 const SLICE = 1000;
 const MOST_ROUNDS = 4;
+/** Differing buckets that are asked for one by one. */
+const MOST_BUCKETS = 4;
 
 export async function compareContent(options: CompareOptions): Promise<Comparison> {
   const { mirror } = options;
@@ -79,10 +84,12 @@ async function compareOnce(options: CompareOptions): Promise<Comparison> {
   const hubCount = expected.reduce((count, sum) => count + sum.count, 0);
   const counts = { hubCount, edgeCount: summary.count, disturbed: false };
   if (differing.size === 0) return { equal: true, ...counts, differences: [], differenceCount: 0 };
-  const listing = new EdgeListing();
-  for (const prefix of differing)
-    for (const { guid, hash } of await options.edge.bucket(bits, prefix)) listing.add(guid, hash);
-  const found = await compareBuckets(options, bits, differing, listing);
+  const found =
+    differing.size > MOST_BUCKETS
+      ? await compareEntries(options, await options.edge.listing(), () => true)
+      : await compareEntries(options, await bucketListing(options.edge, bits, differing), (guid) =>
+          differing.has(bucketOf(guid, bits)),
+        );
   return { equal: found.differenceCount === 0, ...counts, ...found };
 }
 
@@ -100,11 +107,22 @@ export async function expectedBuckets(
   return buckets;
 }
 
-async function compareBuckets(
-  { mirror, hash, digestKey, maxReport }: CompareOptions,
+async function bucketListing(
+  edge: EdgeContent,
   bits: number,
-  differing: ReadonlySet<number>,
+  prefixes: ReadonlySet<number>,
+): Promise<EdgeListing> {
+  const listing = new EdgeListing();
+  for (const prefix of prefixes)
+    for (const { guid, hash } of await edge.bucket(bits, prefix)) listing.add(guid, hash);
+  return listing;
+}
+
+/** Compares the recipients of the mirror that `concerned` is true for with all of `listing`. */
+async function compareEntries(
+  { mirror, hash, digestKey, maxReport }: CompareOptions,
   listing: EdgeListing,
+  concerned: (guid: Buffer) => boolean,
 ): Promise<Pick<Comparison, 'differences' | 'differenceCount'>> {
   const differences: Difference[] = [];
   let differenceCount = 0;
@@ -113,7 +131,7 @@ async function compareBuckets(
     if (differences.length < maxReport) differences.push(difference());
   };
   await walk(mirror, (guid, packed) => {
-    if (!differing.has(bucketOf(guid, bits))) return;
+    if (!concerned(guid)) return;
     const recipient = unpackRecipient(packed);
     const verdict = listing.compare(guid, entryHash(digestKey, guid, edgeAttributes(recipient, hash)));
     if (verdict === 'equal') return;

@@ -7,7 +7,7 @@ import type { LdapClient } from '../../ldap/client.ts';
 import { domainDigest } from '../../sync/push/configuration-push.ts';
 import { bucketOf, entryHash } from '../../sync/content-digest.ts';
 import type { EdgeLink, EdgeTarget } from '../../sync/push/edge-link.ts';
-import { bitsFor, fetchBucket, fetchSummary } from '../../sync/push/edge-query.ts';
+import { bitsFor, fetchBucket, fetchListing, fetchSummary } from '../../sync/push/edge-query.ts';
 import type { MirrorView } from '../../sync/push/mirror-view.ts';
 import { edgeAttributes, guidBytes, guidText, unpackRecipient } from '../../sync/recipient.ts';
 import { compareContent, findByAddress } from '../../sync/verify.ts';
@@ -66,6 +66,7 @@ async function verifyContent(
     edge: {
       summary: (bits) => fetchSummary(client, 'recipients', bits),
       bucket: (bits, prefix) => fetchBucket(client, 'recipients', bits, prefix),
+      listing: () => fetchListing(client, target.digestKey, mirror.size),
     },
     maxReport,
     settled: () => settled(options, mirror),

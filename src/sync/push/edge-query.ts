@@ -9,10 +9,23 @@ import {
   MOST_DIGEST_BITS,
 } from '../../ldap/postern-extended.ts';
 import { POSTERN_EXTENDED } from '../../ldap/postern-oid.ts';
+import type { Attribute } from '../../ldap/message.ts';
+import { entryHash } from '../content-digest.ts';
+import { guidBytes } from '../recipient.ts';
 import { EdgeListing } from './edge-listing.ts';
 import { type DataKind, type EdgeState, edgeStateDn, parseEdgeState } from './edge-state.ts';
 
 const NO_SUCH_OBJECT = 32;
+const LISTED = [
+  'cn',
+  'posternAddress',
+  'posternRecipientKind',
+  'posternPendingDelete',
+  'posternPendingAddress',
+];
+/** Entries that room is made for at once because an edge says that it has them. */
+const MOST_RESERVED = 2_000_000;
+const MOST_LISTED = 16_000_000;
 /** Entries a bucket that keep one answer at about 100 kB. */
 const BUCKET_ENTRIES = 2048;
 
@@ -50,16 +63,54 @@ export function bitsFor(count: number): number {
   return bits;
 }
 
-/** Everything the edge holds of a kind, a bucket at a time. */
-export async function fetchListing(client: LdapClient, kind: DataKind): Promise<EdgeListing> {
-  const { count } = await fetchSummary(client, kind, 0);
-  const bits = bitsFor(count);
-  const listing = new EdgeListing(count + 16);
-  if (count === 0) return listing;
-  for (let prefix = 0; prefix < 2 ** bits; prefix++) {
-    for (const { guid, hash } of await fetchBucket(client, kind, bits, prefix)) listing.add(guid, hash);
+/**
+ * Every recipient that the edge stores, hashed here: one search, read as it comes, so it costs the edge one walk however many entries
+ * there are. `expected`: about how many.
+ */
+export async function fetchListing(
+  client: LdapClient,
+  digestKey: Buffer,
+  expected: number,
+): Promise<EdgeListing> {
+  const listing = new EdgeListing(Math.min(expected, MOST_RESERVED) + 16);
+  const search = client.search(
+    { base: 'cn=Recipients', scope: 'one', attributes: LISTED },
+    { accept: [NO_SUCH_OBJECT] },
+  );
+  for await (const batch of search.batches()) {
+    for (const { operation } of batch) {
+      if (operation.op !== 'searchResultEntry') continue;
+      const content = intended(operation.attributes);
+      if (content !== undefined)
+        listing.add(content.guid, entryHash(digestKey, content.guid, content.attributes));
+    }
+    if (listing.size > MOST_LISTED)
+      throw new PosternError('ldap.protocol', `the edge lists more than ${MOST_LISTED} recipients`);
   }
   return listing;
+}
+
+/** What the hub meant to store: what it has removed, and the edge holds back, is not there. Undefined: not there at all. */
+function intended(
+  attributes: readonly Attribute[],
+): { readonly guid: Buffer; readonly attributes: readonly Attribute[] } | undefined {
+  let guid: Buffer | undefined;
+  let held: Attribute | undefined;
+  for (const attribute of attributes) {
+    const type = attribute.type.toLowerCase();
+    if (type === 'cn') guid = guidBytes(attribute.values[0]?.toString('latin1') ?? '');
+    else if (type === 'posternpendingdelete') return undefined;
+    else if (type === 'posternpendingaddress') held = attribute;
+  }
+  if (guid === undefined) return undefined;
+  if (held === undefined) return { guid, attributes };
+  const gone = held.values;
+  const kept = attributes.map((attribute) =>
+    attribute.type.toLowerCase() === 'posternaddress'
+      ? { ...attribute, values: attribute.values.filter((one) => !gone.some((other) => other.equals(one))) }
+      : attribute,
+  );
+  return { guid, attributes: kept };
 }
 
 export async function fetchBucket(

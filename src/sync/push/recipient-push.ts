@@ -102,7 +102,7 @@ export class RecipientPush implements MirrorListener {
     await this.#waitUntilCurrent(state, signal);
     const believed = this.#options.compareAll !== true;
     const inStep = believed && isInStep(state, mirror.position);
-    if (!inStep) this.#listing = await fetchListing(this.#options.client, 'recipients');
+    if (!inStep) this.#listing = await fetchListing(client, this.#options.digestKey, state.digest.count);
     // From here to the first visit there is no await: the walk and the subscription start from the same content.
     const unsubscribe = mirror.subscribe(this);
     try {
