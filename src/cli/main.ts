@@ -71,6 +71,11 @@ const context: Context = {
   env: process.env,
   signal: stop.signal,
 };
+// A reader that has seen enough (`| head`) is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) =>
+  process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.failed),
+);
+
 const words = process.argv.slice(2);
 // Bare `postern` is `postern status`; so a misspelt command is named as such, not taken for an argument of status.
 const isStatus =

@@ -79,16 +79,14 @@ function formatHub(status: HubStatus): string {
 
 export function formatEdgeTable(edges: readonly EdgeSyncStatus[], now: number): string {
   const table = formatTable(
-    ['edge', 'sync status', 'lease', 'last success', 'failures', 'pushed', 'pending removals'],
+    ['edge', 'sync status', 'lease', 'last success', 'failures', 'recipients', 'pending removals'],
     edges.map((edge) => [
       edge.edge,
       edge.state,
       edge.holdsLease ? 'held' : '-',
       edge.lastSuccess === undefined ? 'never' : formatAge(edge.lastSuccess, now),
       String(edge.consecutiveFailures),
-      edge.total === undefined
-        ? formatCount(edge.pushed)
-        : `${formatCount(edge.pushed)}/${formatCount(edge.total)}`,
+      progressOf(edge),
       String(edge.pendingRemovals),
     ]),
   );
@@ -96,6 +94,12 @@ export function formatEdgeTable(edges: readonly EdgeSyncStatus[], now: number): 
     .filter((edge) => edge.failureDetail !== undefined)
     .map((edge) => `${edge.edge}: ${printable(edge.failureDetail ?? '')}`);
   return [table, ...failures].join('\n');
+}
+
+/** How many recipients the edge has; during a load, of how many. */
+function progressOf({ pushed, total }: EdgeSyncStatus): string {
+  if (total === undefined) return formatCount(pushed);
+  return pushed >= total ? formatCount(total) : `${formatCount(pushed)}/${formatCount(total)}`;
 }
 
 export function formatWarnings(warnings: readonly Warning[]): string {
