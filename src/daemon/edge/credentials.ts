@@ -1,5 +1,6 @@
 /** Hands what hubs pushed to the credential service, in order, and shows the accounts (never their passwords) under cn=Accounts. */
 import type { Clock } from '../../base/clock.ts';
+import { isPosternError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { TrustStore } from '../../certificate/trust-store.ts';
@@ -79,7 +80,10 @@ export class Credentials {
         return directory().apply([]);
       })
       .then(() => this.#process(account, role))
-      .catch((error: unknown) => log.error('looking at new credentials failed', { error }));
+      .catch((error: unknown) => {
+        if (isPosternError(error, 'refused')) log.warn('new credentials were not taken', { error });
+        else log.error('looking at new credentials failed', { error });
+      });
   }
 
   /** True for updates that the credential service has to look at. */
@@ -108,8 +112,7 @@ export class Credentials {
       addressKeys: own?.sealedKeys ?? [],
     });
     if (report.addressKey !== undefined && hadKey) await this.#options.onNewAddressKey();
-    if (report.admitted.length > 0 || report.installed.length > 0) this.#options.onAccountsChanged();
-    if (report.installed.length > 0) await this.showAccounts();
+    if (report.admitted.length > 0 || report.installed.length > 0) await this.showAccounts();
   }
 
   #objects(container: string): (TopologyObject & { readonly modifier: string })[] {
@@ -124,16 +127,24 @@ export class Credentials {
     return objects;
   }
 
-  /** Makes cn=Accounts say what the trust store holds. */
+  /** Accounts have changed: ends the sessions of those that are gone, and makes cn=Accounts say what the trust store holds. */
   async showAccounts(): Promise<void> {
+    this.#options.onAccountsChanged();
     const directory = this.#options.directory();
     const { tree } = directory.database;
     const updates: Update[] = [];
     for (let id = tree.firstChild(directory.resolve('cn=Accounts')); id !== 0; id = tree.nextSibling(id)) {
-      updates.push({ request: { op: 'deleteRequest', dn: directory.database.dnText(id) } });
+      updates.push({
+        request: { op: 'deleteRequest', dn: directory.database.dnText(id) },
+        idempotent: true,
+      });
     }
+    // Idempotent, since another such change may stand in the queue before this one.
     updates.push(
-      ...this.#options.trust.value.accounts.map((account) => ({ request: accountObject(account) })),
+      ...this.#options.trust.value.accounts.map((account) => ({
+        request: accountObject(account),
+        idempotent: true,
+      })),
     );
     await directory.apply(updates);
   }

@@ -81,7 +81,11 @@ export async function openEdgeServices(
       random,
       log: log.child('bind'),
       credentialsSettled: () => credentials.settled(),
-      onAccountsChanged: () => void credentials.showAccounts(),
+      onAccountsChanged: () => {
+        credentials
+          .showAccounts()
+          .catch((error: unknown) => log.error('showing the accounts failed', { error }));
+      },
     }),
     controls: [POSTERN_CONTROL.idempotent],
     beforeCommit: (session, updates, inTransaction) => {

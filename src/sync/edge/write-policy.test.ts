@@ -296,7 +296,14 @@ describe('write policy', () => {
     await expect(edge.directory.apply([{ request: hub(1000) }], { session: bootstrap })).rejects.toThrow(
       'at most 1000',
     );
-    await expect(edge.directory.apply([{ request: put(9, 9) }], { session: bootstrap })).rejects.toThrow();
+  });
+
+  it('tells the bootstrap account nothing of what is elsewhere', async () => {
+    const session = new Session({ kind: 'tls' }, { ...HUB, role: 'bootstrap' });
+    for (const request of [put(9, 9), remove(1), remove(9)])
+      await expect(edge.directory.apply([{ request, idempotent: true }], { session })).rejects.toThrow(
+        'topology and nothing else',
+      );
   });
 
   it('does not believe a confirmation from the future', async () => {

@@ -77,6 +77,9 @@ export class WritePolicy {
     if (!inTransaction) return resultOf('unwillingToPerform', 'hubs write in transactions (RFC 5805) only');
     if (role === HUB_ROLE && !this.#options.lease.holds(session)) return LEASE_LOST;
     const judged = updates.map((update) => this.#look(update));
+    // Said before anything is looked for: a removal of what is not there would succeed anywhere, and so tell.
+    if (role === BOOTSTRAP_ROLE && judged.some(({ place }) => place !== 'hubs' && place !== 'edges'))
+      return resultOf('insufficientAccessRights', 'the bootstrap account installs topology and nothing else');
     const crooked = judged.find((item) => item.crooked !== undefined);
     if (crooked?.crooked !== undefined) return resultOf('unwillingToPerform', crooked.crooked);
     const full = this.#full(judged);
