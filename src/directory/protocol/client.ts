@@ -20,7 +20,7 @@ import type { ConnectionHandler, ServerConnection } from '../../ldap/server-conn
 import type { Directory } from '../directory.ts';
 import type { ExtendedReply } from '../hooks.ts';
 import { refuse, resultOf, SUCCESS } from '../refusal.ts';
-import { type ConnectionFacts, type Identity, Session } from '../session.ts';
+import { ANONYMOUS_ROLE, type ConnectionFacts, type Identity, Session } from '../session.ts';
 import type { Update, UpdateRequest } from '../update/context.ts';
 import { responseTo, resultOfError, writeResponse, writeSuccess } from './answer.ts';
 import { startBind } from './bind.ts';
@@ -68,6 +68,7 @@ export class Client implements ConnectionHandler {
     const facts = factsOf(connection);
     this.session = new Session(facts, server.initialIdentity(facts));
     this.limits = server.limitsOf(this.session);
+    connection.known = this.session.identity.role !== ANONYMOUS_ROLE;
     connection.maxMessageBytes = this.limits.messageBytes;
     this.session.onTerminate = () =>
       connection.noticeOfDisconnection(RESULT_CODE.unavailable, 'session ended by the server');
@@ -198,6 +199,7 @@ export class Client implements ConnectionHandler {
 
   become(identity: Identity): void {
     this.session.identity = identity;
+    this.connection.known = identity.role !== ANONYMOUS_ROLE;
     this.limits = this.server.limitsOf(this.session);
     this.connection.maxMessageBytes = this.limits.messageBytes;
   }
