@@ -170,13 +170,18 @@ export class HashIndex {
       if (this.#nodes[node * 2] !== id) continue;
       const next = this.#nodes[node * 2 + 1] as number;
       this.#release(node);
-      if (before !== 0) {
-        this.#nodes[before * 2 + 1] = next;
-        return reference;
-      }
-      return next === 0 ? 0 : CHAIN + next;
+      if (before !== 0) this.#nodes[before * 2 + 1] = next;
+      return this.#shortened(before === 0 ? next : head);
     }
     return reference;
+  }
+
+  /** The reference to a chain of one or more: one record stands in the slot itself. */
+  #shortened(head: number): number {
+    if (this.#nodes[head * 2 + 1] !== 0) return CHAIN + head;
+    const id = this.#nodes[head * 2] as number;
+    this.#release(head);
+    return id;
   }
 
   #node(id: number, next: number): number {
