@@ -67,6 +67,7 @@ export class Database {
   readonly #watchedIds = new Set<number>();
   readonly #watchedNames = new Set<number>();
   readonly #deepestContext: number;
+  readonly #contextOf = new WeakMap<Name, Context | undefined>();
   #time = 0;
   #count = 0;
 
@@ -159,6 +160,18 @@ export class Database {
 
   /** The naming context that a name lies in (or is), if any. */
   contextOf(name: Name): Context | undefined {
+    let top = name;
+    while (top.depth > this.#deepestContext && top.parent !== undefined) top = top.parent;
+    // Names share their parents, so the answer for the upper part of a name is one for many.
+    let context = this.#contextOf.get(top);
+    if (context === undefined && !this.#contextOf.has(top)) {
+      context = this.#findContext(top);
+      this.#contextOf.set(top, context);
+    }
+    return context;
+  }
+
+  #findContext(name: Name): Context | undefined {
     for (const context of this.contexts) {
       let at: Name | undefined = name;
       while (at !== undefined && at.depth > context.name.depth) at = at.parent;

@@ -68,7 +68,7 @@ let scratch = Buffer.allocUnsafeSlow(65_536);
 
 /** The stored form: octets `0` to `length` of `buffer`, valid until the next call. */
 export function encodeDraft(draft: Draft): { buffer: Buffer; length: number } {
-  const sameRdn = draft.rdn.equals(draft.normalRdn);
+  const sameRdn = draft.rdn === draft.normalRdn || draft.rdn.equals(draft.normalRdn);
   if (draft.rdn.length > LONGEST_RDN || draft.normalRdn.length > LONGEST_RDN)
     throw new PosternError('usage', 'name is too long');
   const normalLength = sameRdn ? 0 : draft.normalRdn.length;

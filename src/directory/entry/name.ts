@@ -22,6 +22,8 @@ export interface Name {
   readonly rdn: string;
   /** The leftmost RDN as it is compared: parts in order, values normalised, separators escaped. */
   readonly normalRdn: Buffer;
+  /** Both are the same octets. */
+  readonly rdnIsNormal: boolean;
 }
 
 const MOST_CACHED = 2048;
@@ -114,8 +116,9 @@ export class NameReader implements RuleContext {
     const rdn = `${type.name}=${text}`;
     if (type.equality?.isNormal?.(value, 0, value.length) !== true || !type.syntax.accepts(value, this))
       return this.#name(parent, parts, rdn);
-    const normalRdn = Buffer.from(`${type.name.toLowerCase()}=${text}`, 'latin1');
-    return { parent, depth: (parent?.depth ?? 0) + 1, parts, rdn, normalRdn };
+    const normal = `${type.name.toLowerCase()}=${text}`;
+    const normalRdn = Buffer.from(normal, 'latin1');
+    return { parent, depth: (parent?.depth ?? 0) + 1, parts, rdn, normalRdn, rdnIsNormal: normal === rdn };
   }
 
   #readParsed(text: string): Name | undefined {
@@ -142,7 +145,9 @@ export class NameReader implements RuleContext {
   }
 
   #name(parent: Name | undefined, parts: readonly NameValue[], rdn: string): Name {
-    return { parent, depth: (parent?.depth ?? 0) + 1, parts, rdn, normalRdn: this.#normalRdn(parts, rdn) };
+    const normalRdn = this.#normalRdn(parts, rdn);
+    const depth = (parent?.depth ?? 0) + 1;
+    return { parent, depth, parts, rdn, normalRdn, rdnIsNormal: normalRdn.equals(Buffer.from(rdn)) };
   }
 
   #normalRdn(parts: readonly NameValue[], rdn: string): Buffer {

@@ -15,7 +15,8 @@ export function addEntry(context: UpdateContext, request: AddRequest, replace: b
   if (name === undefined) refuse('unwillingToPerform', 'the root DSE cannot be added');
   if (request.attributes.length === 0) refuse('protocolError', 'an entry needs attributes');
   const attributes = readContent(context, request.attributes, () => NEW);
-  for (const [n, { descriptor }] of attributes.entries()) {
+  for (let n = 1; n < attributes.length; n++) {
+    const { descriptor } = attributes[n] as DraftAttribute;
     if (attributes.findIndex((a) => a.descriptor === descriptor) < n)
       refuse('attributeOrValueExists', `${descriptor.text}: attribute occurs twice`);
   }
@@ -63,7 +64,8 @@ export function placeOf(context: UpdateContext, name: Name): Pick<Draft, 'parent
       'the parent entry does not exist',
       visibleAncestor(context, database.nearest(name.parent)),
     );
-  return { parent, rdn: Buffer.from(name.rdn), normalRdn: name.normalRdn };
+  const { normalRdn } = name;
+  return { parent, rdn: name.rdnIsNormal ? normalRdn : Buffer.from(name.rdn), normalRdn };
 }
 
 /** RFC 4511 §4.7: the values of the RDN belong to the entry whether they were listed or not. */

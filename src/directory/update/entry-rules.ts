@@ -93,10 +93,7 @@ export class EntryRules {
   }
 
   #classSet(values: readonly Buffer[]): ClassSet {
-    const key = values
-      .map((value) => value.toString('latin1'))
-      .join('\n')
-      .toLowerCase();
+    const key = values.length === 1 ? keyOf(values[0] as Buffer) : values.map(keyOf).join('\n');
     const known = this.#cache.get(key);
     if (known !== undefined) return known;
     const set = this.#combine(values);
@@ -146,12 +143,16 @@ export class EntryRules {
   }
 }
 
+function keyOf(value: Buffer): string {
+  return value.toString('latin1').toLowerCase();
+}
+
 /** Class values in the spelling of the schema, so that entries with the same classes look the same. */
 export function canonicalClasses(database: Database, values: readonly Buffer[]): Buffer[] {
   return values.map((value) => {
     const name = value.toString('latin1').trim();
     const found = database.schema.objectClass(name);
     if (found === undefined) refuse('invalidAttributeSyntax', `objectClass: ${name.slice(0, 80)} is unknown`);
-    return Buffer.from(found.name);
+    return found.name === name && name.length === value.length ? value : Buffer.from(found.name);
   });
 }

@@ -14,10 +14,14 @@ export function readContent(
   given: readonly Attribute[],
   how: (n: number) => { readonly mayBeEmpty: boolean; readonly deletes: boolean },
 ): DraftAttribute[] {
-  for (const [n, { type, values }] of given.entries())
+  for (let n = 0; n < given.length; n++) {
+    const { type, values } = given[n] as Attribute;
     if (values.length === 0 && !how(n).mayBeEmpty)
       refuse('protocolError', `${type.slice(0, 100)}: no values`);
-  const content = given.map(({ type: text, values }, n): DraftAttribute => {
+  }
+  const content: DraftAttribute[] = [];
+  for (let n = 0; n < given.length; n++) {
+    const { type: text, values } = given[n] as Attribute;
     const descriptor =
       database.dictionary.use(text) ??
       refuse('undefinedAttributeType', `${text.slice(0, 100)}: attribute type is unknown`);
@@ -27,10 +31,10 @@ export function readContent(
         refuse('invalidAttributeSyntax', `${descriptor.text}: value is not a ${type.syntax.description}`);
     }
     const isClass = type.name === 'objectClass';
-    const attribute = { descriptor, values: isClass ? canonicalClasses(database, values) : [...values] };
+    const attribute = { descriptor, values: isClass ? canonicalClasses(database, values) : values.slice() };
     if (!how(n).deletes) checkDistinct(database, attribute);
-    return attribute;
-  });
+    content.push(attribute);
+  }
   for (const { descriptor } of content) {
     if (descriptor.type.noUserModification || computed.has(descriptor.type))
       refuse('constraintViolation', `${descriptor.text}: no user modification allowed`);

@@ -18,7 +18,8 @@ export class UuidSource {
       this.#pool = this.#random.bytes(PORTION);
       this.#at = 0;
     }
-    const uuid = Buffer.from(this.#pool.subarray(this.#at, this.#at + 16));
+    const uuid = Buffer.allocUnsafe(16);
+    this.#pool.copy(uuid, 0, this.#at, this.#at + 16);
     // What was given out must not stand around.
     this.#pool.fill(0, this.#at, this.#at + 16);
     this.#at += 16;

@@ -76,7 +76,8 @@ export class WritePolicy {
     if (role !== HUB_ROLE && role !== BOOTSTRAP_ROLE) return updates;
     if (!inTransaction) return resultOf('unwillingToPerform', 'hubs write in transactions (RFC 5805) only');
     if (role === HUB_ROLE && !this.#options.lease.holds(session)) return LEASE_LOST;
-    const judged = updates.map((update) => this.#look(update));
+    const places = this.#places();
+    const judged = updates.map((update) => this.#look(update, places));
     // Said before anything is looked for: a removal of what is not there would succeed anywhere, and so tell.
     if (role === BOOTSTRAP_ROLE && judged.some(({ place }) => place !== 'hubs' && place !== 'edges'))
       return resultOf('insufficientAccessRights', 'the bootstrap account installs topology and nothing else');
@@ -178,14 +179,19 @@ export class WritePolicy {
     return withRequest(update, { ...request, changes });
   }
 
-  #look(update: Update): Judged {
+  /** The places by the record numbers of their containers; for one group of updates, since numbers come and go. */
+  #places(): ReadonlyMap<number, Place> {
+    const directory = this.#options.directory();
+    return new Map(ALL_PLACES.map((place) => [directory.resolve(PLACES[place]), place]));
+  }
+
+  #look(update: Update, places: ReadonlyMap<number, Place>): Judged {
     const directory = this.#options.directory();
     const { database } = directory;
     const { request } = update;
     const name = database.names.tryRead(request.dn);
     const parent = name === undefined ? 0 : database.resolve(name.parent);
-    const place =
-      parent === 0 ? undefined : ALL_PLACES.find((one) => parent === directory.resolve(PLACES[one]));
+    const place = parent === 0 ? undefined : places.get(parent);
     if (name === undefined || place === undefined) {
       return {
         update,
@@ -197,7 +203,7 @@ export class WritePolicy {
       };
     }
     const kind = place === 'recipients' || place === 'domains' ? place : undefined;
-    const id = database.resolve(name);
+    const id = database.child(parent, name.normalRdn);
     const entry = id === 0 || kind === undefined ? undefined : directory.readEntry(id);
     const isNew = id === 0 && request.op === 'addRequest';
     return { update, place, kind, entry, isNew, crooked: crookedness(place, name, request) };

@@ -7,7 +7,6 @@ import type { Name } from '../../directory/entry/name.ts';
 import type { AddRequest, Attribute, ModifyRequest } from '../../ldap/message.ts';
 import { isNodeName } from '../../credential/account-name.ts';
 import { readDomain } from '../organisation/domain.ts';
-import { guidBytes } from '../recipient.ts';
 
 export type Place = 'recipients' | 'domains' | 'hubs' | 'edges' | 'state';
 
@@ -29,6 +28,9 @@ interface Shape {
   readonly isName: (cn: string) => boolean;
 }
 
+/** A GUID as `guidText` writes it. */
+const GUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
 const TOPOLOGY = [
   'posternFqdn',
   'posternPort',
@@ -43,7 +45,7 @@ const SHAPES: Readonly<Record<Exclude<Place, 'state'>, Shape>> = {
   recipients: {
     objectClass: 'posternrecipient',
     attributes: names('posternAddress', 'posternRecipientKind'),
-    isName: (cn) => guidBytes(cn) !== undefined && cn === cn.toLowerCase(),
+    isName: (cn) => GUID.test(cn),
   },
   domains: {
     objectClass: 'posternaccepteddomain',
