@@ -36,6 +36,8 @@ export class ServerConnection {
   readonly remoteAddress: string;
   /** Undefined: may be silent for ever. */
   idleTimeoutMs: number | undefined;
+  /** Set by the handler when somebody has proved who he is: others have to go first when there are too many connections. */
+  known = false;
   #setup: ConnectionSetup;
   #socket: Socket;
   readonly #framer: Framer;
@@ -197,7 +199,7 @@ export class ServerConnection {
     const { idleTimeoutMs } = this;
     const unsent = this.pendingBytes;
     const verdict = this.#watch.look(
-      { active: this.#active, unsent, frames: this.#frames, partial, idleTimeoutMs },
+      { active: this.#active, unsent, frames: this.#frames, partial, idleTimeoutMs, known: this.known },
       now,
     );
     this.#active = false;
@@ -205,6 +207,8 @@ export class ServerConnection {
     log.info('connection closed by a time limit', { source: this.remoteAddress, limit: verdict, unsent });
     if (verdict === 'stalled') this.destroy();
     else if (verdict === 'idle') this.noticeOfDisconnection(RESULT_CODE.unavailable, 'idle for too long');
+    else if (verdict === 'stranger')
+      this.noticeOfDisconnection(RESULT_CODE.strongerAuthRequired, 'no bind within the time allowed');
     else this.noticeOfDisconnection(RESULT_CODE.protocolError, 'message not completed in time');
   }
 

@@ -321,22 +321,38 @@ describe('time limits', () => {
 });
 
 describe('numbers of connections', () => {
+  const works = async (raw: RawConnection, messageId = 1): Promise<boolean> => {
+    await raw.send(messageId, WHO);
+    return raw
+      .until((messages) => messages.length === messageId)
+      .then(
+        () => true,
+        () => false,
+      );
+  };
+
+  test('a crowd of strangers makes room for whoever comes from elsewhere, known clients never', async () => {
+    await using started = await listen({ limits: { connections: 3, connectionsPerSource: 3 } });
+    const [known, eldest, younger] = [await started.open(), await started.open(), await started.open()];
+    for (const raw of [known, eldest, younger]) expect(await works(raw)).toBe(true);
+    const [first] = started.listener.connections;
+    if (first !== undefined) first.known = true;
+    expect(await works(await started.open('127.0.0.2'))).toBe(true);
+    await eldest.closed;
+    expect(await works(known, 2)).toBe(true);
+    // Two strangers from two sources: nobody is of a crowd any more.
+    expect(await works(await started.open('127.0.0.3'))).toBe(false);
+    expect(await works(younger, 2)).toBe(true);
+  });
+
   test('all together and from one source', async () => {
     await using started = await listen({ limits: { connections: 3, connectionsPerSource: 2 } });
-    const works = async (raw: RawConnection): Promise<boolean> => {
-      await raw.send(1, WHO);
-      return raw
-        .until((messages) => messages.length === 1)
-        .then(
-          () => true,
-          () => false,
-        );
-    };
     const first = await started.open();
     expect(await works(first)).toBe(true);
     expect(await works(await started.open())).toBe(true);
     expect(await works(await started.open())).toBe(false);
     expect(await works(await started.open('127.0.0.2'))).toBe(true);
+    for (const connection of started.listener.connections) connection.known = true;
     expect(await works(await started.open('127.0.0.3'))).toBe(false);
     first.socket.destroy();
     while (started.listener.counts.connections > 2) await turn();

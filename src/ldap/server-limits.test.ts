@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { LISTENER_LIMITS, SourceCounter, sourceOf, TokenBucket } from './server-limits.ts';
+import { crowdedOut, LISTENER_LIMITS, SourceCounter, sourceOf, TokenBucket } from './server-limits.ts';
 import { ConnectionWatch, type Observation } from './server-watch.ts';
 
 test('TokenBucket: so many at once, so many a second, no more saved up', () => {
@@ -35,14 +35,37 @@ test('SourceCounter forgets who has no connection', () => {
   expect(counter.count('a')).toBe(0);
 });
 
+describe('crowdedOut', () => {
+  const strangers = (...sources: string[]): { source: string; n: number }[] =>
+    sources.map((source, n) => ({ source, n }));
+  test.each([
+    ['the eldest of the largest crowd', ['a', 'b', 'b', 'a', 'b'], 'c', 1],
+    ['one of two, for somebody new', ['a', 'b', 'b'], 'c', 1],
+    ['nobody, when all have one', ['a', 'b', 'c'], 'd', undefined],
+    ['nobody, for one of the crowd', ['a', 'b', 'b', 'b'], 'b', undefined],
+    ['nobody, when the newcomer would have as many', ['a', 'a', 'b', 'b'], 'a', undefined],
+    ['nobody, when all are known', [], 'a', undefined],
+  ])('%s', (_what, present, newcomer, n) => {
+    expect(crowdedOut(strangers(...present), newcomer)?.n).toBe(n);
+  });
+});
+
 describe('ConnectionWatch', () => {
   const limits = {
     ...LISTENER_LIMITS,
     outputTimeoutMs: 3000,
     outputCapMs: 1000,
     partialMessageTimeoutMs: 2000,
+    strangerTimeoutMs: 3000,
   };
-  const quiet: Observation = { active: false, unsent: 0, frames: 0, partial: false, idleTimeoutMs: 5000 };
+  const quiet: Observation = {
+    active: false,
+    unsent: 0,
+    frames: 0,
+    partial: false,
+    idleTimeoutMs: 5000,
+    known: true,
+  };
   const run = (looks: Partial<Observation>[]): (string | undefined)[] => {
     const watch = new ConnectionWatch(limits, 0);
     return looks.map((seen, second) => watch.look({ ...quiet, ...seen }, second * 1000));
@@ -62,6 +85,11 @@ describe('ConnectionWatch', () => {
       'far too much unsent',
       Array(2).fill({ ...much, unsent: limits.outputCapBytes + 1 }),
       [undefined, 'stalled'],
+    ],
+    [
+      'busy, but nobody known',
+      Array(4).fill({ known: false, active: true }),
+      [undefined, undefined, undefined, 'stranger'],
     ],
     ['a partial message', Array(3).fill({ partial: true }), [undefined, undefined, 'partial']],
     [

@@ -22,6 +22,8 @@ export interface ListenerLimits {
   readonly outputCapMs: number;
   /** After a notice or an unbind: how long the other side may take to close. */
   readonly closeTimeoutMs: number;
+  /** How long a connection may last on which nobody has become known (`connection.known`); infinite unless told. */
+  readonly strangerTimeoutMs: number;
 }
 
 export const LISTENER_LIMITS: ListenerLimits = {
@@ -37,6 +39,7 @@ export const LISTENER_LIMITS: ListenerLimits = {
   outputCapBytes: 64 << 20,
   outputCapMs: 5_000,
   closeTimeoutMs: 2_000,
+  strangerTimeoutMs: Number.POSITIVE_INFINITY,
 };
 
 /** A bucket of tokens: `rate` a second, at most one second's worth saved up. */
@@ -88,6 +91,31 @@ export class SourceCounter {
     if (left > 0) this.#counts.set(source, left);
     else this.#counts.delete(source);
   }
+}
+
+/**
+ * Who has to go when all places are taken and somebody comes from `newcomer`: the eldest of the source that has the most places, known clients
+ * left out. Undefined when nobody has more places than the newcomer's source would have: then the newcomer waits. So a few sources that
+ * fill the house do not keep out one that comes for the first time.
+ */
+export function crowdedOut<T extends { readonly source: string }>(
+  strangers: Iterable<T>,
+  newcomer: string,
+): T | undefined {
+  const eldest = new Map<string, { readonly stranger: T; count: number }>();
+  for (const stranger of strangers) {
+    const found = eldest.get(stranger.source);
+    if (found === undefined) eldest.set(stranger.source, { stranger, count: 1 });
+    else found.count++;
+  }
+  let most = (eldest.get(newcomer)?.count ?? 0) + 1;
+  let goes: T | undefined;
+  for (const { stranger, count } of eldest.values()) {
+    if (count <= most) continue;
+    most = count;
+    goes = stranger;
+  }
+  return goes;
 }
 
 /** What counts as one source: the IPv4 address (also when mapped into IPv6), or the /64 of an IPv6 address, which one host fills at will. */

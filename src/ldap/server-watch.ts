@@ -12,13 +12,16 @@ export interface Observation {
   readonly partial: boolean;
   /** Undefined: may be silent for ever. */
   readonly idleTimeoutMs: number | undefined;
+  /** Somebody has become known on it. */
+  readonly known: boolean;
 }
 
 /** Why a connection should end. */
-export type Verdict = 'stalled' | 'partial' | 'idle' | undefined;
+export type Verdict = 'stalled' | 'partial' | 'idle' | 'stranger' | undefined;
 
 export class ConnectionWatch {
   readonly #limits: ListenerLimits;
+  readonly #startedAt: number;
   #activeAt: number;
   #partialAt: number | undefined;
   #partialFrame = 0;
@@ -27,6 +30,7 @@ export class ConnectionWatch {
 
   constructor(limits: ListenerLimits, now: number) {
     this.#limits = limits;
+    this.#startedAt = now;
     this.#activeAt = now;
   }
 
@@ -38,6 +42,7 @@ export class ConnectionWatch {
     this.#capAt = seen.unsent > limits.outputCapBytes ? (this.#capAt ?? now) : undefined;
     if (now - (this.#highAt ?? now) >= limits.outputTimeoutMs && this.#highAt !== undefined) return 'stalled';
     if (now - (this.#capAt ?? now) >= limits.outputCapMs && this.#capAt !== undefined) return 'stalled';
+    if (!seen.known && now - this.#startedAt >= limits.strangerTimeoutMs) return 'stranger';
     if (!seen.partial) {
       this.#partialAt = undefined;
     } else if (this.#partialAt === undefined || this.#partialFrame !== seen.frames) {

@@ -10,6 +10,7 @@ import { RESULT_CODE } from './result-code.ts';
 import { ServerConnection } from './server-connection.ts';
 import type { ConnectionHandler, LocalKind } from './server-handler.ts';
 import {
+  crowdedOut,
   LISTENER_LIMITS,
   type ListenerLimits,
   SourceCounter,
@@ -161,8 +162,8 @@ export class LdapListener implements AsyncDisposable {
     const total = this.#connections.size + this.#sockets.size;
     const fromSource = this.#sources.count(source);
     const tooMany =
-      total >= this.#limits.connections ||
-      (this.#kind !== 'ldapi' && fromSource >= this.#limits.connectionsPerSource);
+      (this.#kind !== 'ldapi' && fromSource >= this.#limits.connectionsPerSource) ||
+      (total >= this.#limits.connections && !this.#makeRoom(source));
     if (tooMany || this.#stopping !== undefined) {
       this.#refused++;
       this.#options.log.debug('connection refused: too many', { source, total, fromSource });
@@ -179,6 +180,20 @@ export class LdapListener implements AsyncDisposable {
     if (this.#kind !== 'ldaps') return this.#serve(socket, socket);
     this.#queue.push(socket);
     this.#nextHandshakes();
+  }
+
+  /** Ends the connection of somebody unknown, when a source has more of them than the newcomer's; false when none has. */
+  #makeRoom(newcomer: string): boolean {
+    const strangers: { source: string; end: () => void }[] = [];
+    for (const connection of this.#connections)
+      if (!connection.known && connection.open)
+        strangers.push({ source: sourceOf(connection.remoteAddress), end: () => connection.destroy() });
+    for (const socket of this.#sockets)
+      if (!socket.destroyed)
+        strangers.push({ source: sourceOf(socket.remoteAddress ?? ''), end: () => socket.destroy() });
+    const goes = crowdedOut(strangers, newcomer);
+    goes?.end();
+    return goes !== undefined;
   }
 
   /** Begins as many handshakes as the rate allows; the others wait, unread. */

@@ -23,6 +23,8 @@ const STRANGER_OPERATIONS = new Set<string>([
   'searchRequest',
   EXTENDED.whoAmI,
 ]);
+/** A hub binds at once, and waits for its answer at most twice the longest throttle. */
+const STRANGER_TIMEOUT_MS = 60_000;
 const STRANGERS = new Set<string>([ANONYMOUS_ROLE, ROLE.waiting]);
 
 /** What it answers to hubs: what they need, and no more. */
@@ -78,6 +80,7 @@ export async function startListeners(options: ListenersOptions, lifecycle: Lifec
       limits: {
         connections: config.limits.connections,
         connectionsPerSource: config.limits.connections_per_source,
+        strangerTimeoutMs: STRANGER_TIMEOUT_MS,
       },
       clock,
       log: log.child('ldaps'),
