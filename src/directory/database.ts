@@ -118,13 +118,20 @@ export class Database {
       view.end = end;
       if (buffer[start] !== LAYOUT_VERSION)
         throw new PosternError('store.damaged', 'entry of an unknown version', { fields: { id } });
-      this.#link(id, view);
+      const rdn = view.normalRdnStart;
+      const { parent } = view;
+      this.#children.addLater(this.#childHash(parent, buffer, rdn, rdn + view.normalRdnLength), id);
+      this.tree.add(id, parent);
+      this.values.link(view, id, 'later');
       const time = view.changed();
       if (time > this.#time || (time === this.#time && view.changeCount() > this.#count)) {
         this.#time = time;
         this.#count = view.changeCount();
       }
     });
+    this.#children.finish();
+    this.#children.trim();
+    this.values.finish();
   }
 
   // --- reading ---
@@ -321,7 +328,7 @@ export class Database {
     const start = view.normalRdnStart;
     this.#children.remove(this.#childHash(view.parent, view.buffer, start, start + view.normalRdnLength), id);
     this.tree.remove(id);
-    this.values.link(view, id, false);
+    this.values.link(view, id, 'remove');
     const watched = this.#watchedIds.delete(id);
     if (this.#dns.delete(id) || watched || this.tree.childCount(id) > 0) {
       this.structure++;
@@ -331,7 +338,7 @@ export class Database {
 
   /** For `DatabaseChange`: the values of an entry that keeps its place, into the indexes or out of them. */
   linkValues(id: number, add: boolean): void {
-    if (this.read(id, this.#view)) this.values.link(this.#view, id, add);
+    if (this.read(id, this.#view)) this.values.link(this.#view, id, add ? 'add' : 'remove');
   }
 
   /** True when the stored entry has this parent and name. */
@@ -350,7 +357,7 @@ export class Database {
     const parent = view.parent;
     this.#children.add(this.#childHash(parent, view.buffer, start, start + view.normalRdnLength), id);
     this.tree.add(id, parent);
-    this.values.link(view, id, true);
+    this.values.link(view, id, 'add');
   }
 
   #childHash(parent: number, bytes: Uint8Array, start: number, end: number): number {

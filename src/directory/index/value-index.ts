@@ -142,8 +142,16 @@ export class ValueIndexes {
     return false;
   }
 
-  /** Brings the values of the entry in the view into the indexes, or takes them out. */
-  link(view: EntryView, id: number, add: boolean): void {
+  /** Brings in what was linked `later`. */
+  finish(): void {
+    for (const { table } of this.#types.values()) {
+      table.finish();
+      table.trim();
+    }
+  }
+
+  /** Brings the values of the entry in the view into the indexes, or takes them out; `later`: found after `finish` only. */
+  link(view: EntryView, id: number, how: 'add' | 'remove' | 'later'): void {
     const { buffer } = view;
     const first = view.attributes;
     for (let row = view.rows, start = first; row < first; row += ROW_LENGTH) {
@@ -155,7 +163,8 @@ export class ValueIndexes {
           at = content + contentLength(buffer, at);
           const hash = this.#hash(index, buffer, content, at);
           if (hash === undefined) continue;
-          if (add) index.table.add(hash, id);
+          if (how === 'later') index.table.addLater(hash, id);
+          else if (how === 'add') index.table.add(hash, id);
           else index.table.remove(hash, id);
         }
       }
