@@ -143,3 +143,27 @@ describe('back-pressure', () => {
     await both.peer.until((messages) => messages.length === pushed);
   });
 });
+
+describe('quiet updates', () => {
+  test('tell of failures only: of a request, and of the connection', async () => {
+    await using both = await pair();
+    const failures: unknown[] = [];
+    const updates = both.client.quietUpdates((error) => failures.push(error));
+    updates.add('cn=a', [{ type: 'cn', values: [Buffer.from('a')] }], []);
+    updates.delete('cn=b', []);
+    updates.modify('cn=c', [], []);
+    updates.delete('cn=d', []);
+    const last = both.client.extended('1.2.3');
+    expect(both.client.outstanding).toBe(5);
+    await both.peer.send(1, { op: 'addResponse', result: SUCCESS });
+    await both.peer.send(2, { op: 'deleteResponse', result: { ...SUCCESS, code: 53, diagnostic: 'no' } });
+    await both.peer.send(3, { op: 'modifyResponse', result: SUCCESS });
+    await both.peer.send(last.messageId, { op: 'extendedResponse', result: SUCCESS });
+    await last.result;
+    expect(failures).toMatchObject([{ code: 'ldap.result' }]);
+    expect(both.client.outstanding).toBe(1);
+    both.peer.socket.destroy();
+    await both.client.closed;
+    expect(failures).toMatchObject([{ code: 'ldap.result' }, { code: 'ldap.closed' }]);
+  });
+});

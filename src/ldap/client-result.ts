@@ -58,3 +58,34 @@ export class ResultExchange<R extends Response> implements Exchange {
 }
 
 function ignore(): void {}
+
+/** Many requests of one kind whose successes nobody waits for, such as the updates of a transaction: only failures are told. */
+export class QuietExchange implements Exchange {
+  readonly ends: Response['op'];
+  readonly timeoutMs: number | undefined;
+  readonly #what: string;
+  readonly #onFailure: (error: unknown) => void;
+
+  /** @param what operation, for the message of an error */
+  constructor(
+    ends: Response['op'],
+    what: string,
+    timeoutMs: number | undefined,
+    onFailure: (error: unknown) => void,
+  ) {
+    this.ends = ends;
+    this.timeoutMs = timeoutMs;
+    this.#what = what;
+    this.#onFailure = onFailure;
+  }
+
+  onMessage(message: Message): void {
+    if (message.operation.op !== this.ends) return;
+    const { result } = message.operation as unknown as { result: LdapResult };
+    if (result.code !== 0) this.#onFailure(resultError(result, this.#what));
+  }
+
+  onFailure(error: PosternError): void {
+    this.#onFailure(error);
+  }
+}

@@ -12,7 +12,7 @@ import { PosternError } from '../base/error.ts';
 import type { Secret } from '../base/secret.ts';
 import { ClientConnection } from './client-connection.ts';
 import { closedError } from './client-error.ts';
-import { ResultExchange } from './client-result.ts';
+import { QuietExchange, ResultExchange } from './client-result.ts';
 import { type Reply, SearchStream } from './client-search.ts';
 import { EXTENDED } from './control.ts';
 import type {
@@ -70,6 +70,12 @@ export interface SearchOptions extends RequestOptions {
 export interface Sent<R extends Response> {
   readonly messageId: number;
   readonly result: Promise<Reply<R>>;
+}
+
+export interface QuietUpdates {
+  add(dn: string, attributes: readonly Attribute[], controls: readonly Control[]): void;
+  delete(dn: string, controls: readonly Control[]): void;
+  modify(dn: string, changes: readonly Modification[], controls: readonly Control[]): void;
 }
 
 /** A search with RFC 4511's usual values for what is left out: whole subtree, all entries, user attributes, no limits. */
@@ -239,6 +245,25 @@ export class LdapClient implements AsyncDisposable {
       ...options,
       accept: [5, 6, ...(options?.accept ?? [])],
     });
+  }
+
+  /**
+   * Sends updates whose successes nobody waits for, as the parts of a transaction, whose end says it all: no promise a request.
+   * `onFailure` is called for each that fails, when the connection ends too.
+   */
+  quietUpdates(onFailure: (error: unknown) => void): QuietUpdates {
+    const timeoutMs = this.#timeout(undefined);
+    const added = new QuietExchange('addResponse', 'add', timeoutMs, onFailure);
+    const deleted = new QuietExchange('deleteResponse', 'delete', timeoutMs, onFailure);
+    const modified = new QuietExchange('modifyResponse', 'modify', timeoutMs, onFailure);
+    const connection = this.#connection;
+    return {
+      add: (dn, attributes, controls) =>
+        void connection.request({ op: 'addRequest', dn, attributes }, controls, added),
+      delete: (dn, controls) => void connection.request({ op: 'deleteRequest', dn }, controls, deleted),
+      modify: (dn, changes, controls) =>
+        void connection.request({ op: 'modifyRequest', dn, changes }, controls, modified),
+    };
   }
 
   extended(oid: string, value?: Buffer, options?: RequestOptions): Sent<ExtendedResponse> {

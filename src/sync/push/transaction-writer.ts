@@ -3,7 +3,7 @@
  * of the next transaction is asked for together with the end of the last one, so that a push never waits for a round trip.
  */
 import { PosternError } from '../../base/error.ts';
-import type { LdapClient, Sent } from '../../ldap/client.ts';
+import type { LdapClient, QuietUpdates, Sent } from '../../ldap/client.ts';
 import { CONTROL, EXTENDED } from '../../ldap/control.ts';
 import { encodeEndTransactionRequest } from '../../ldap/extended-values.ts';
 import type { Attribute, Control, ExtendedResponse, Modification } from '../../ldap/message.ts';
@@ -24,6 +24,7 @@ const IDEMPOTENT: Control = { oid: POSTERN_CONTROL.idempotent, critical: true };
 
 export class TransactionWriter {
   readonly #client: LdapClient;
+  readonly #updates: QuietUpdates;
   #next: Sent<ExtendedResponse> | undefined;
   #unacknowledged = 0;
   #room: (() => void) | undefined;
@@ -32,6 +33,7 @@ export class TransactionWriter {
 
   constructor(client: LdapClient) {
     this.#client = client;
+    this.#updates = client.quietUpdates((error) => this.#failed(error));
   }
 
   /**
@@ -63,10 +65,9 @@ export class TransactionWriter {
     for (const operation of operations) {
       const room = this.#client.window(WINDOW);
       if (room !== undefined) await room;
-      if (operation.kind === 'put')
-        this.#client.add(operation.dn, operation.attributes, { controls: idempotent });
-      else if (operation.kind === 'remove') this.#client.delete(operation.dn, { controls: idempotent });
-      else this.#client.modify(operation.dn, operation.changes, { controls: plain });
+      if (operation.kind === 'put') this.#updates.add(operation.dn, operation.attributes, idempotent);
+      else if (operation.kind === 'remove') this.#updates.delete(operation.dn, idempotent);
+      else this.#updates.modify(operation.dn, operation.changes, plain);
     }
     this.#unacknowledged++;
     const end = this.#client.extended(
@@ -80,11 +81,13 @@ export class TransactionWriter {
         onDurable();
         this.#wake();
       },
-      (error: unknown) => {
-        this.#failure ??= error as Error;
-        this.#wake();
-      },
+      (error: unknown) => this.#failed(error),
     );
+  }
+
+  #failed(error: unknown): void {
+    this.#failure ??= error as Error;
+    this.#wake();
   }
 
   /** Resolves when everything sent is durable; rejects with the first failure. */
