@@ -94,13 +94,12 @@ export function isPosternError(error: unknown, ...codes: ErrorCode[]): error is 
 /** A one-line description of anything thrown, causes included; for logs and command-line output. */
 export function describeError(error: unknown): string {
   const parts: string[] = [];
-  for (
-    let e: unknown = error;
-    e !== undefined && e !== null && parts.length < 5;
-    e = (e as { cause?: unknown }).cause
-  ) {
-    const text = e instanceof Error ? e.message || e.name : String(e);
+  let at: unknown = error;
+  // Counted, since causes may form a ring.
+  for (let depth = 0; depth < 5 && at !== undefined && at !== null; depth++) {
+    const text = at instanceof Error ? at.message || at.name : String(at);
     if (parts.at(-1) !== text) parts.push(text);
+    at = (at as { cause?: unknown }).cause;
   }
   return parts.join(': ');
 }

@@ -58,6 +58,7 @@ async function listen(folder: string, name: string): Promise<() => Promise<void>
     server.close();
     throw new PosternError('file.unwritable', `no lock can be made in ${folder}`, {
       cause: error,
+      hint: 'run the daemon as the user who owns the folder, or give the folder to the user it runs as (chown -R)',
       fields: { folder },
     });
   }
