@@ -274,52 +274,57 @@ describe('searches', () => {
     expect(await count(0)).toEqual([0, 301]);
   });
 
-  it('a paged search takes every entry once, and its cookie fits no other', async () => {
-    await using served = await serveDirectory({ entries: many(50) });
-    const client = await served.client();
-    const { decodePagedResults } = await import('../../ldap/control-values.ts');
-    const page = async (cookie: Buffer, filter = '(objectClass=*)', on = client) => {
-      const control = {
-        oid: CONTROL.pagedResults,
-        critical: true,
-        value: encodePagedResults({ size: 7, cookie }),
+  // So many that they are listed, and so many that they are scanned.
+  it.each([50, 1200])(
+    'a paged search of %i takes every entry once, and its cookie fits no other',
+    async (total) => {
+      await using served = await serveDirectory({ entries: many(total) });
+      const size = Math.ceil(total / 8);
+      const client = await served.client();
+      const { decodePagedResults } = await import('../../ldap/control-values.ts');
+      const page = async (cookie: Buffer, filter = '(objectClass=*)', on = client) => {
+        const control = {
+          oid: CONTROL.pagedResults,
+          critical: true,
+          value: encodePagedResults({ size, cookie }),
+        };
+        const stream = on.search(
+          { base: BASE, filter: parseFilter(filter), attributes: ['1.1'] },
+          { controls: [control], accept },
+        );
+        const names: string[] = [];
+        for await (const { operation } of stream)
+          if (operation.op === 'searchResultEntry') names.push(operation.dn);
+        const done = await stream.done;
+        const value = done.controls[0]?.value;
+        return {
+          names,
+          code: done.operation.result.code,
+          cookie: value === undefined ? Buffer.alloc(0) : Buffer.from(decodePagedResults(value).cookie),
+        };
       };
-      const stream = on.search(
-        { base: BASE, filter: parseFilter(filter), attributes: ['1.1'] },
-        { controls: [control], accept },
-      );
       const names: string[] = [];
-      for await (const { operation } of stream)
-        if (operation.op === 'searchResultEntry') names.push(operation.dn);
-      const done = await stream.done;
-      const value = done.controls[0]?.value;
-      return {
-        names,
-        code: done.operation.result.code,
-        cookie: value === undefined ? Buffer.alloc(0) : Buffer.from(decodePagedResults(value).cookie),
-      };
-    };
-    const names: string[] = [];
-    let cookie = Buffer.alloc(0);
-    let stolen = Buffer.alloc(0);
-    do {
-      const got = await page(cookie);
-      expect(got.names.length).toBeLessThanOrEqual(7);
-      names.push(...got.names);
-      stolen = cookie.length > 0 ? cookie : stolen;
-      cookie = got.cookie;
-    } while (cookie.length > 0);
-    expect(new Set(names).size).toBe(51);
-    expect(names).toHaveLength(51);
-    expect((await page(stolen, '(sn=*)')).code).toBe(RESULT_CODE.unwillingToPerform);
-    const altered = Buffer.from(stolen);
-    altered[3] = (altered[3] as number) ^ 1;
-    expect((await page(altered)).code).toBe(RESULT_CODE.unwillingToPerform);
-    expect((await page(Buffer.from('x'))).code).toBe(RESULT_CODE.unwillingToPerform);
-    expect((await page(stolen, '(objectClass=*)', await served.client())).code).toBe(
-      RESULT_CODE.unwillingToPerform,
-    );
-  });
+      let cookie = Buffer.alloc(0);
+      let stolen = Buffer.alloc(0);
+      do {
+        const got = await page(cookie);
+        expect(got.names.length).toBeLessThanOrEqual(size);
+        names.push(...got.names);
+        stolen = cookie.length > 0 ? cookie : stolen;
+        cookie = got.cookie;
+      } while (cookie.length > 0);
+      expect(new Set(names).size).toBe(total + 1);
+      expect(names).toHaveLength(total + 1);
+      expect((await page(stolen, '(sn=*)')).code).toBe(RESULT_CODE.unwillingToPerform);
+      const altered = Buffer.from(stolen);
+      altered[3] = (altered[3] as number) ^ 1;
+      expect((await page(altered)).code).toBe(RESULT_CODE.unwillingToPerform);
+      expect((await page(Buffer.from('x'))).code).toBe(RESULT_CODE.unwillingToPerform);
+      expect((await page(stolen, '(objectClass=*)', await served.client())).code).toBe(
+        RESULT_CODE.unwillingToPerform,
+      );
+    },
+  );
 
   it('searchGate stands in for "nothing found"', async () => {
     await using served = await serveDirectory({

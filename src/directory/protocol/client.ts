@@ -44,6 +44,9 @@ export interface Operation {
   readonly persistent?: boolean;
 }
 
+/** Bytes committed and not yet durable, of all clients, above which no more updates are read. */
+const MOST_PENDING_BYTES = 64 << 20;
+
 const RESPONSE_TAG: Readonly<Record<UpdateRequest['op'], number>> = {
   addRequest: OPERATION_TAG.addResponse,
   modifyRequest: OPERATION_TAG.modifyResponse,
@@ -60,11 +63,13 @@ export class Client implements ConnectionHandler {
   transaction: Transaction | undefined;
   readonly #operations = new Map<number, Operation>();
   #paused = false;
+  readonly #idleTimeoutMs: number | undefined;
 
   constructor(server: DirectoryServer, connection: ServerConnection) {
     this.server = server;
     this.directory = server.directory;
     this.connection = connection;
+    this.#idleTimeoutMs = connection.idleTimeoutMs;
     const facts = factsOf(connection);
     this.session = new Session(facts, server.initialIdentity(facts));
     this.limits = server.limitsOf(this.session);
@@ -128,10 +133,20 @@ export class Client implements ConnectionHandler {
   started(operation: Operation): void {
     if (this.#operations.has(operation.messageId)) refuse('protocolError', 'message id is in use');
     this.#operations.set(operation.messageId, operation);
-    if (!this.#paused && this.#operations.size >= this.limits.outstanding + this.limits.persistent) {
+    // A persistent search may be silent for as long as nothing changes.
+    if (operation.persistent === true) this.connection.idleTimeoutMs = undefined;
+    if (!this.#paused && this.#isBusy()) {
       this.#paused = true;
       this.connection.pause();
     }
+  }
+
+  /** Too much of this client's is under way, or too much of everybody's waits for the disk. */
+  #isBusy(): boolean {
+    return (
+      this.#operations.size >= this.limits.outstanding + this.limits.persistent ||
+      this.directory.database.store.pendingBytes > MOST_PENDING_BYTES
+    );
   }
 
   /** An update: it can be abandoned (no answer then) but not undone. */
@@ -145,7 +160,11 @@ export class Client implements ConnectionHandler {
   finished(operation: Operation): boolean {
     if (this.#operations.get(operation.messageId) !== operation) return false;
     this.#operations.delete(operation.messageId);
-    if (this.#paused && this.#operations.size <= (this.limits.outstanding + this.limits.persistent) / 2) {
+    if (operation.persistent === true && this.persistentOperations === 0)
+      this.connection.idleTimeoutMs = this.#idleTimeoutMs;
+    // With nothing of its own under way nothing else would ever wake it.
+    const few = this.#operations.size <= (this.limits.outstanding + this.limits.persistent) / 2;
+    if (this.#paused && few && (this.#operations.size === 0 || !this.#isBusy())) {
       this.#paused = false;
       this.connection.resume();
     }

@@ -61,6 +61,7 @@ export class SearchRun {
   readonly #context: { -readonly [K in keyof MatchContext]: MatchContext[K] };
   readonly #sink: EntrySink;
   readonly #candidates: readonly number[] | undefined;
+  /** Position in the candidates; without them, the last record number looked at. */
   #next = 0;
   #last: number;
   #deadline = -1;
@@ -74,6 +75,7 @@ export class SearchRun {
     this.#sink = sink;
     this.#last = task.after ?? 0;
     this.#candidates = listCandidates(task, database);
+    if (this.#candidates === undefined) this.#next = this.#last;
     const view = new EntryView();
     this.#context = { database, computed, session, view, id: 0, access: access.view(session, task.base) };
   }

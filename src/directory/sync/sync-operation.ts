@@ -32,8 +32,8 @@ import { isAfter } from './cookie.ts';
 
 /** Identifiers in one syncIdSet, as slapd sends them. */
 const SET_SIZE = 500;
-/** Groups of changes kept back while the refresh runs; beyond it the client has to begin again. */
-const MOST_WAITING = 10_000;
+/** Changes kept back while the refresh runs; beyond it the client has to begin again. */
+const MOST_WAITING = 50_000;
 const FLUSH_STRIDE = 64;
 
 export function startSync(
@@ -82,6 +82,7 @@ class SyncOperation implements Operation {
   #ended = false;
   #refreshed = false;
   #waiting: (readonly Change[])[] = [];
+  #waitingChanges = 0;
   #unsubscribe: (() => void) | undefined;
 
   constructor(client: Client, messageId: number, request: SearchRequest, sync: SyncRequest, base: number) {
@@ -231,7 +232,8 @@ class SyncOperation implements Operation {
     if (this.#ended) return;
     if (this.#refreshed) return this.#tell(changes);
     this.#waiting.push(changes);
-    if (this.#waiting.length <= MOST_WAITING) return;
+    this.#waitingChanges += changes.length;
+    if (this.#waitingChanges <= MOST_WAITING) return;
     this.#end();
     this.#client.answer(
       'searchRequest',
