@@ -72,8 +72,7 @@ export async function compareContent(options: CompareOptions): Promise<Compariso
 
 async function compareOnce(options: CompareOptions): Promise<Comparison> {
   const bits = bitsFor(options.mirror.size);
-  const expected = await expectedBuckets(options, bits);
-  const summary = await options.edge.summary(bits);
+  const [summary, expected] = await Promise.all([options.edge.summary(bits), expectedBuckets(options, bits)]);
   const stored = bits === 0 ? [summary] : summary.buckets;
   const differing = new Set<number>();
   for (const [prefix, sum] of expected.entries()) {

@@ -27,7 +27,9 @@ export async function openSource(source: SourceConfig, clock: Clock): Promise<Op
     return { feed: await feedOf(source, rules, clock), map: createMapper(rules, normaliseAddress) };
   } catch (error) {
     if (!isPosternError(error, 'usage', 'decode')) throw error;
-    throw new PosternError('config.invalid', `source: ${error.message}`, {
+    // What is decoded here is the filter.
+    const key = error.code === 'decode' ? `source.filter "${source.filter}"` : 'source';
+    throw new PosternError('config.invalid', `${key}: ${error.message}`, {
       cause: error,
       hint: error.hint ?? 'correct the table [source] in hub.toml',
     });

@@ -90,12 +90,13 @@ function sourceWarnings(source: SourceStatus, now: number): Warning[] {
   if (source.state !== 'failed') return [];
   const { lastConfirmed } = source;
   const since = lastConfirmed === undefined ? 'never' : formatAge(lastConfirmed, now);
+  const alreadySaid = `the source ${source.instance} cannot be read: `;
   const critical = lastConfirmed !== undefined && now - lastConfirmed > SOURCE_CRITICAL_MS;
   return [
     {
       code: 'source.failed',
       severity: critical ? 'critical' : 'warning',
-      text: `the source ${source.instance} cannot be read (last confirmed: ${since}): ${source.failure ?? 'unknown'}`,
+      text: `the source ${source.instance} cannot be read (last confirmed: ${since})${source.failure === undefined ? '' : `: ${source.failure.replace(alreadySaid, '')}`}`,
       mend: 'mend the source, or correct [source] in hub.toml and restart; then: postern sync run',
     },
   ];
@@ -123,7 +124,7 @@ function edgeWarnings(facts: EdgeFacts, status: EdgeSyncStatus, hub: HubFacts): 
     warnings.push({
       code: 'removals.pending',
       severity: 'warning',
-      text: `edge ${edge} holds back ${pendingRemovals} removals: they are more than usual, or a domain`,
+      text: `edge ${edge} holds back removals (${pendingRemovals}): more recipients than usual, or a domain; they go on answering`,
       mend: `postern sync approve --edge ${edge}, or postern sync reject --edge ${edge}`,
     });
   }

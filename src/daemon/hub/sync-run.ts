@@ -42,7 +42,7 @@ export async function* runSync(options: SyncRunOptions): AsyncGenerator<EdgeSync
   for (;;) {
     const now = phase as { done: boolean; sequence?: number; failure?: unknown };
     if (now.failure !== undefined) {
-      const failureDetail = `the source cannot be read: ${describeError(now.failure)}`;
+      const failureDetail = `the source cannot be read: ${describeError(now.failure).replace(/^the source \S+ cannot be read: /, '')}`;
       yield (await statuses()).map((status) => ({ ...status, state: 'DirectoryError', failureDetail }));
       return;
     }

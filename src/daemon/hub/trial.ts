@@ -1,6 +1,6 @@
 /**
  * What an import asks of the network before anything is written: does the edge's name resolve, does its port answer, is it TLS, is
- * the key the file's. Each failure says which of them it was. An unsigned file is tried by a bind as well.
+ * the key the file's, does the edge take its account. Each failure says which of them it was.
  */
 import { lookup } from 'node:dns/promises';
 import type { Clock } from '../../base/clock.ts';
@@ -24,7 +24,7 @@ export interface TrialOptions {
 const NOTHING_CHANGED = 'nothing was changed; after that, import the file again';
 const NO_SUCH_OBJECT = 32;
 
-/** Resolves to the edge's sealing statement when the file had to be tried by a bind, else to undefined. */
+/** Resolves to the edge's sealing statement when the file is not signed and has none, else to undefined. */
 export async function tryEdge(
   subscription: ValidatedSubscription,
   options: TrialOptions,
@@ -49,7 +49,8 @@ export async function tryEdge(
     throw explain(error, where, addresses, formatFingerprint(pin));
   }
   try {
-    return file.signed ? undefined : await tryBind(client, subscription, options);
+    await tryBind(client, subscription, options);
+    return file.signed ? undefined : await sealingStatement(client, subscription);
   } finally {
     client.unbind();
   }
@@ -101,23 +102,29 @@ function explain(error: unknown, where: string, addresses: string, expected: str
   }
 }
 
-/** Binds with the file's password, and asks the edge for its sealing key: without one nothing can be handed to it. */
+/** Binds with the file's password: a file that was used, or that a newer one has replaced, is refused here and not by endless attempts later. */
 async function tryBind(
   client: LdapClient,
-  subscription: ValidatedSubscription,
+  { file }: ValidatedSubscription,
   { hub }: TrialOptions,
-): Promise<{ readonly sealingStatement: Uint8Array }> {
-  const { file, pin, edgeFqdn } = subscription;
+): Promise<void> {
   const password = await openFilePassword(file, hub);
   try {
     await client.bind(`cn=${file.userName},cn=Accounts`, password);
   } catch (cause) {
     throw new PosternError('credential.invalid', `the edge does not take the account of the file`, {
       cause,
-      hint: 'the file was used already, or it was altered: make a new one on the edge; nothing was changed',
+      hint: 'the file was used already, or a newer one was made on the edge, or it was altered: make a new one there; nothing was changed',
       fields: { check: 'bind' },
     });
   }
+}
+
+/** Of an edge whose file is not signed: without a sealing key nothing can be handed to it. */
+async function sealingStatement(
+  client: LdapClient,
+  { pin, edgeFqdn }: ValidatedSubscription,
+): Promise<{ readonly sealingStatement: Uint8Array }> {
   for (const statement of await readStatements(client)) {
     try {
       verifyClaim(statement, pin, 'sealingKey', edgeFqdn);

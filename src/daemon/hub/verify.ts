@@ -5,9 +5,9 @@ import { describeError, isPosternError } from '../../base/error.ts';
 import { requireAddress } from '../../directory/address/address.ts';
 import type { LdapClient } from '../../ldap/client.ts';
 import { domainDigest } from '../../sync/push/configuration-push.ts';
-import { bucketOf, entryHash } from '../../sync/content-digest.ts';
+import { entryHash } from '../../sync/content-digest.ts';
 import type { EdgeLink, EdgeTarget } from '../../sync/push/edge-link.ts';
-import { bitsFor, fetchBucket, fetchListing, fetchSummary } from '../../sync/push/edge-query.ts';
+import { fetchBucket, fetchHash, fetchListing, fetchSummary } from '../../sync/push/edge-query.ts';
 import type { MirrorView } from '../../sync/push/mirror-view.ts';
 import { edgeAttributes, guidBytes, guidText, unpackRecipient } from '../../sync/recipient.ts';
 import { compareContent, findByAddress } from '../../sync/verify.ts';
@@ -119,14 +119,12 @@ async function verifyAddress(
   const target = await options.target();
   const here = await findByAddress(mirror, canonical);
   const there = await searchEdge(client, canonical);
-  const bits = bitsFor(mirror.size);
   const differences: VerifyDocument['differences'][number][] = [];
   for (const { guid, packed } of here) {
     const recipient = unpackRecipient(packed);
     const expected = entryHash(target.digestKey, guid, edgeAttributes(recipient, target.hash));
-    const bucket = await fetchBucket(client, 'recipients', bits, bucketOf(guid, bits));
-    const stored = bucket.find((entry) => entry.guid.equals(guid));
-    if (stored?.hash.equals(expected) === true && there.has(guidText(guid))) continue;
+    const stored = await fetchHash(client, target.digestKey, guid);
+    if (stored?.equals(expected) === true && there.has(guidText(guid))) continue;
     differences.push({
       guid: guidText(guid),
       what: stored === undefined ? 'missing' : 'altered',

@@ -73,6 +73,8 @@ export interface LinkStatus {
 const BACKOFF = { firstMs: 250, mostMs: 60_000 };
 /** Another hub has the lease: look again soon, since it may go away at any time. */
 const STANDBY_MS = 2000;
+/** An edge that does not take the lease back holds nobody up. */
+const RELEASE_WITHIN_MS = 2000;
 const NOTHING_PUSHED: PushProgress = {
   pushed: 0,
   total: undefined,
@@ -210,10 +212,14 @@ export class EdgeLink {
       session = await this.#open({ ...target, credentials: esras }, signal);
     }
     const { client } = session;
-    const onAbort = (): void => client.destroy();
-    signal.addEventListener('abort', onAbort, { once: true });
     let lease: HeldLease | undefined;
+    let leaving: Promise<void> | undefined;
+    const onAbort = (): void => {
+      leaving = this.#leave(client, lease);
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
     try {
+      signal.throwIfAborted();
       await this.#options.onEstablished(session.credential.userName);
       lease = await takeLease(
         {
@@ -240,9 +246,20 @@ export class EdgeLink {
       this.#client = undefined;
       this.#refresh = undefined;
       signal.removeEventListener('abort', onAbort);
-      await lease?.stop(this.#stop.signal.aborted);
+      await leaving;
+      await lease?.stop(false);
       client.unbind();
     }
+  }
+
+  /** Ends the connection; when the hub stops, the lease is given back before, so that another hub need not wait. */
+  async #leave(client: LdapClient, lease: HeldLease | undefined): Promise<void> {
+    if (this.#stop.signal.aborted && lease !== undefined) {
+      const late = this.#options.clock.after('link.release', RELEASE_WITHIN_MS, () => client.destroy());
+      await lease.stop(true);
+      late.cancel();
+    }
+    client.destroy();
   }
 
   async #open(target: EdgeTarget, signal: AbortSignal): Promise<EdgeSession> {

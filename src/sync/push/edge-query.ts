@@ -11,7 +11,7 @@ import {
 import { POSTERN_EXTENDED } from '../../ldap/postern-oid.ts';
 import type { Attribute } from '../../ldap/message.ts';
 import { entryHash } from '../content-digest.ts';
-import { guidBytes } from '../recipient.ts';
+import { guidBytes, guidText } from '../recipient.ts';
 import { EdgeListing } from './edge-listing.ts';
 import { type DataKind, type EdgeState, edgeStateDn, parseEdgeState } from './edge-state.ts';
 
@@ -26,6 +26,8 @@ const LISTED = [
 /** Entries that room is made for at once because an edge says that it has them. */
 const MOST_RESERVED = 2_000_000;
 const MOST_LISTED = 16_000_000;
+/** The edge says nothing while it walks through its entries. */
+const WALK_WITHIN_MS = 10 * 60_000;
 /** Entries a bucket that keep one answer at about 100 kB. */
 const BUCKET_ENTRIES = 2048;
 
@@ -52,6 +54,7 @@ export async function fetchSummary(
   const { operation } = await client.extended(
     POSTERN_EXTENDED.contentDigest,
     encodeContentDigestRequest({ kind, bits }),
+    { timeoutMs: WALK_WITHIN_MS },
   ).result;
   return decodeContentDigestSummary(operation.value);
 }
@@ -90,6 +93,23 @@ export async function fetchListing(
   return listing;
 }
 
+/** The hash of one recipient that the edge stores; undefined when it stores none. */
+export async function fetchHash(
+  client: LdapClient,
+  digestKey: Buffer,
+  guid: Buffer,
+): Promise<Buffer | undefined> {
+  const search = client.search(
+    { base: `cn=${guidText(guid)},cn=Recipients`, scope: 'base', attributes: LISTED },
+    { accept: [NO_SUCH_OBJECT] },
+  );
+  for await (const { operation } of search) {
+    const content = operation.op === 'searchResultEntry' ? intended(operation.attributes) : undefined;
+    if (content !== undefined) return entryHash(digestKey, content.guid, content.attributes);
+  }
+  return undefined;
+}
+
 /** What the hub meant to store: what it has removed, and the edge holds back, is not there. Undefined: not there at all. */
 function intended(
   attributes: readonly Attribute[],
@@ -122,6 +142,7 @@ export async function fetchBucket(
   const { operation } = await client.extended(
     POSTERN_EXTENDED.contentDigest,
     encodeContentDigestRequest({ kind, bits, prefix }),
+    { timeoutMs: WALK_WITHIN_MS },
   ).result;
   if (operation.value === undefined)
     throw new PosternError('ldap.protocol', 'the edge answered a content request without content');

@@ -258,12 +258,13 @@ export class RecipientPush implements MirrorListener {
   async #send(operations: readonly WriteOperation[], plannedRemovals: number): Promise<void> {
     const { mirror, epoch, lastConfirmed } = this.#options;
     const position = this.#position;
-    const confirmed = this.#complete ? lastConfirmed() : undefined;
+    const complete = this.#complete;
+    const confirmed = complete ? lastConfirmed() : undefined;
     this.#confirmedSent = confirmed ?? this.#confirmedSent;
     const state = edgeStateChanges({
-      loadState: this.#complete ? 'complete' : 'loading',
+      loadState: complete ? 'complete' : 'loading',
       // While not complete the content is no position of the mirror: sequence 0 never is one.
-      position: this.#complete ? position : { ...position, sequence: 0 },
+      position: complete ? position : { ...position, sequence: 0 },
       digest: this.#sum,
       epoch,
       lastConfirmed: confirmed,
@@ -275,7 +276,7 @@ export class RecipientPush implements MirrorListener {
       [...operations, { kind: 'modify', dn: edgeStateDn('recipients'), changes: state }],
       () => {
         this.#inFlight--;
-        if (this.#complete) this.#settledPosition = position;
+        if (complete) this.#settledPosition = position;
         this.#report();
       },
     );
