@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The `postern` command. */
-import { buildApplication, buildRouteMap, run } from '@stricli/core';
+import { buildApplication, buildRouteMap, run, text_en } from '@stricli/core';
 import { systemClock } from '../base/clock.ts';
 import { systemRandom } from '../base/random.ts';
 import { VERSION } from '../base/version.ts';
@@ -16,6 +16,7 @@ import { subscriptionRoutes } from './command/subscription.ts';
 import { syncRoutes } from './command/sync.ts';
 import type { Context } from './context.ts';
 import { EXIT } from './exit-code.ts';
+import { usageText } from './usage-text.ts';
 
 type Route =
   | 'status'
@@ -58,6 +59,7 @@ const application = buildApplication(routes, {
   scanner: { caseStyle: 'allow-kebab-for-camel' },
   documentation: { caseStyle: 'convert-camel-to-kebab', useAliasInUsageLine: true },
   determineExitCode: () => EXIT.failed,
+  localization: { text: { ...text_en, ...usageText } },
 });
 
 const stop = new AbortController();
@@ -71,12 +73,13 @@ const context: Context = {
   env: process.env,
   signal: stop.signal,
 };
-// A reader that has seen enough (`| head`) is no failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) =>
-  process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.failed),
-);
-
 const words = process.argv.slice(2);
+// A reader that has seen enough (`| head`) is no failure. The demo has processes to end first, and sees to that itself.
+if (words[0] !== 'demo') {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) =>
+    process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.failed),
+  );
+}
 // Bare `postern` is `postern status`; so a misspelt command is named as such, not taken for an argument of status.
 const isStatus =
   words.length === 0 ||
