@@ -22,8 +22,8 @@ export interface DirectoryServerOptions {
   readonly initialIdentity?: (connection: ConnectionFacts) => Identity;
   /** Asked at connect and after every bind. Unless told: strangers for anonymous, trusted for all others. */
   readonly limits?: (session: Session) => ClientLimits;
-  /** Which operations are served: `op` of a request, for extended ones its OID. All unless told. Binds and Who am I belong in it too. */
-  readonly allow?: (operation: Request['op'] | string, session: Session) => boolean;
+  /** Which operations are served: `op` of a request (`searchRequest`), for extended ones their OID. All unless told. Binds and Who am I belong in it too. */
+  readonly allow?: (operation: string, session: Session) => boolean;
   /** The listener can do StartTLS. */
   readonly startTls?: boolean;
   /** Mechanisms that the `authenticate` hook understands, upper case. */

@@ -58,8 +58,7 @@ export class HashIndex {
     let capacity = FIRST_CAPACITY;
     // Segments differ a little in size; some more room spares most of them a growth.
     while (capacity * MOST_LOAD < (count / SEGMENTS) * 1.06) capacity *= 2;
-    for (const segment of this.#segments)
-      if (segment.slots.length < capacity * 2) grow(segment, capacity);
+    for (const segment of this.#segments) if (segment.slots.length < capacity * 2) grow(segment, capacity);
   }
 
   /**

@@ -51,6 +51,8 @@ export interface CommitHooks {
   ): BeforeCommit | Promise<BeforeCommit>;
   /** Told of every group once it is durable, in order. */
   afterCommit?(changes: readonly Change[], session: Session): void;
+  /** Once: the store can make nothing durable any more. What was answered is safe, nothing later is: the daemon should end. */
+  storeFailed?(error: Error): void;
 }
 
 export type BeforeCommit = readonly Update[] | LdapResult;
@@ -80,6 +82,7 @@ export class Committer {
   readonly #uuids: UuidSource;
   readonly #waiting: CommitRequest[] = [];
   #busy = false;
+  #failed = false;
   readonly #listeners = new Set<(changes: readonly Change[], session: Session) => void>();
 
   constructor(options: CommitterOptions) {
@@ -180,7 +183,7 @@ export class Committer {
     const changes = this.#listeners.size === 0 ? [] : describeChanges(database, change);
     change.commit((error) => {
       if (error !== undefined) {
-        log.error('a change did not become durable', { error });
+        this.#storeFailed(error);
         done({
           ok: false,
           result: resultOf('unavailable', 'the change could not be made durable'),
@@ -191,6 +194,13 @@ export class Committer {
       if (changes.length > 0) this.#tell(changes, session);
       done({ ok: true, updates: results });
     });
+  }
+
+  #storeFailed(error: Error): void {
+    if (this.#failed) return;
+    this.#failed = true;
+    this.#options.log.error('changes do not become durable any more', { error });
+    this.#options.hooks.storeFailed?.(error);
   }
 
   #tell(changes: readonly Change[], session: Session): void {

@@ -1,0 +1,147 @@
+/** Those who don't speak LDAP, or speak it badly, and owners who have had enough of somebody. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { BASE, bind, codes, many, raw, search } from '../../../test/support/directory-requests.ts';
+import { ADMINISTRATOR, serveDirectory } from '../../../test/support/served-directory.ts';
+import { CONTROL, EXTENDED } from '../../ldap/control.ts';
+import { encodeBytes } from '../../ldap/encode.ts';
+import { parseFilter } from '../../ldap/filter.ts';
+import type { SearchRequest } from '../../ldap/message.ts';
+import { RESULT_CODE } from '../../ldap/result-code.ts';
+
+describe('hostile clients', () => {
+  it.each([
+    ['not LDAP at all', Buffer.from('GET / HTTP/1.0\r\n\r\n')],
+    [
+      'a response instead of a request',
+      encodeBytes({
+        messageId: 1,
+        operation: { op: 'searchResultDone', result: { code: 0, matchedDn: '', diagnostic: '' } },
+        controls: [],
+      }),
+    ],
+    ['message id 0', encodeBytes({ messageId: 0, operation: search(), controls: [] })],
+    ['an unknown operation', Buffer.from('300702010147020000', 'hex')],
+    ['an oversized message', Buffer.from('308401000000', 'hex')],
+    ['an indefinite length', Buffer.from('3080', 'hex')],
+  ])('%s gets a notice of disconnection', async (_name, bytes) => {
+    await using served = await serveDirectory();
+    const connection = await raw(served);
+    await connection.write(bytes);
+    const messages = await connection.until((m) => m.length >= 1);
+    expect(messages[0]).toMatchObject({
+      messageId: 0,
+      operation: { oid: EXTENDED.noticeOfDisconnection, result: { code: RESULT_CODE.protocolError } },
+    });
+    await connection.closed;
+  });
+
+  it.each([
+    [
+      'a filter nested too deeply',
+      encodeBytes({ messageId: 9, operation: search({ filter: nested(200) }), controls: [] }),
+    ],
+    ['a modify whose body is garbage', Buffer.from('300702010966020404', 'hex')],
+    [
+      'a search whose scope is 7',
+      encodeBytes({ messageId: 9, operation: { ...search(), scope: 'base' }, controls: [] }).map(
+        (b, i, all) => (all[i - 2] === 0x0a && all[i - 1] === 1 && b === 0 && i < 40 ? 7 : b),
+      ),
+    ],
+  ])('%s gets protocolError and may go on', async (_name, bytes) => {
+    await using served = await serveDirectory();
+    const connection = await raw(served);
+    await connection.write(bytes);
+    const [message] = await connection.until((m) => m.length === 1);
+    expect(message).toMatchObject({
+      messageId: 9,
+      operation: { result: { code: RESULT_CODE.protocolError } },
+    });
+    await connection.send(10, bind('', ''));
+    expect(codes(await connection.until((m) => m.length === 2))[1]).toBe(0);
+    connection.socket.destroy();
+  });
+
+  it('survives any bytes, and serves others meanwhile', async () => {
+    await using served = await serveDirectory({
+      entries: many(5),
+      server: { initialIdentity: () => ({ role: 'administrator', authorizationId: '', dn: '' }) },
+    });
+    const client = await served.client();
+    const valid = [
+      encodeBytes({
+        messageId: 1,
+        operation: search({ filter: parseFilter('(&(cn=p1)(!(sn=a*b*c))(name:dn:2.5.13.2:=x))') }),
+        controls: [],
+      }),
+      encodeBytes({ messageId: 2, operation: search({ filter: parseFilter('(cn=p1)') }), controls: [] }),
+      encodeBytes({
+        messageId: 3,
+        operation: {
+          op: 'modifyRequest',
+          dn: `cn=p1,${BASE}`,
+          changes: [{ kind: 'add', attribute: { type: 'description', values: [Buffer.from('d')] } }],
+        },
+        controls: [],
+      }),
+      encodeBytes({
+        messageId: 4,
+        operation: { op: 'modifyDnRequest', dn: `cn=p2,${BASE}`, newRdn: 'cn=q', deleteOldRdn: true },
+        controls: [],
+      }),
+      encodeBytes({
+        messageId: 5,
+        operation: { op: 'extendedRequest', oid: EXTENDED.endTransaction, value: Buffer.from('3000', 'hex') },
+        controls: [],
+      }),
+      encodeBytes({
+        messageId: 6,
+        operation: search(),
+        controls: [
+          { oid: CONTROL.pagedResults, critical: true, value: Buffer.from('30060201050401ff', 'hex') },
+        ],
+      }),
+    ];
+    const mutated = fc
+      .tuple(
+        fc.constantFrom(...valid),
+        fc.array(fc.tuple(fc.nat(400), fc.nat(255)), { minLength: 1, maxLength: 4 }),
+      )
+      .map(([bytes, flips]) => {
+        const copy = Buffer.from(bytes);
+        for (const [at, value] of flips) copy[at % copy.length] = value;
+        return copy;
+      });
+    await fc.assert(
+      fc.asyncProperty(fc.array(mutated, { minLength: 1, maxLength: 8 }), async (messages) => {
+        const connection = await raw(served);
+        await connection.write(Buffer.concat(messages));
+        connection.socket.end();
+        await connection.closed;
+        expect(await client.whoAmI()).toBe(`dn:${ADMINISTRATOR.dn}`);
+      }),
+      { numRuns: 150 },
+    );
+    for (const session of served.directory.sessions) expect(session.ended).toBe(false);
+    expect(served.directory.sessions.size).toBe(1);
+  });
+
+  it('an owner ends the sessions of an identity', async () => {
+    await using served = await serveDirectory({
+      accounts: { 'cn=other': { password: 'pw', role: 'administrator' } },
+    });
+    const [first, second] = [
+      await served.client(),
+      await served.client({ name: 'cn=other', password: 'pw' }),
+    ];
+    expect(served.directory.terminate((session) => session.identity.dn === 'cn=other')).toBe(1);
+    await second.closed;
+    expect(await first.whoAmI()).toBe(`dn:${ADMINISTRATOR.dn}`);
+  });
+});
+
+function nested(depth: number): SearchRequest['filter'] {
+  let filter: SearchRequest['filter'] = { kind: 'present', attribute: 'cn' };
+  for (let n = 0; n < depth; n++) filter = { kind: 'not', filter };
+  return filter;
+}
