@@ -1,9 +1,9 @@
 /**
- * Short ASCII texts that come again and again (attribute types): looked up by their octets, so that no string is made
+ * Short ASCII texts that come again and again (attribute types, object identifiers): looked up by their octets, so that no string is made
  * for one seen before. A table of fixed size that forgets by overwriting: nobody can make it grow.
  */
 const SLOTS = 512;
-const LONGEST = 32;
+const LONGEST = 64;
 const table: string[] = new Array<string>(SLOTS).fill('');
 
 /** The text of octets `start` to `end`, or undefined when they are too long or not ASCII: decode them in the usual way then. */

@@ -3,14 +3,15 @@
  * happens to everything pending when the connection ends. What operations mean is in `client.ts`.
  */
 import type { Socket } from 'node:net';
+import { TAG } from '../asn1/tag.ts';
 import type { Clock } from '../base/clock.ts';
 import { isPosternError, PosternError } from '../base/error.ts';
 import { closedError } from './client-error.ts';
 import { type Exchange, PendingRequests } from './client-pending.ts';
 import { EXTENDED } from './control.ts';
 import { decodeMessage } from './decode.ts';
-import { encodeMessage } from './encode.ts';
-import { Framer } from './framer.ts';
+import { encodeMessage, encodeRequestWith } from './encode.ts';
+import { type Frame, Framer } from './framer.ts';
 import { CLIENT_LIMITS } from './limits.ts';
 import type { Control, ExtendedResponse, Message, Operation, Request, Response } from './message.ts';
 import { Output } from './transport-output.ts';
@@ -18,6 +19,11 @@ import { Output } from './transport-output.ts';
 const NO_CONTROLS: readonly Control[] = [];
 /** Gathered output is handed to the socket when it comes to this much, without waiting for the end of the tick. */
 const FLUSH_AT = 32_768;
+
+/** Length of a result, resultCode success, no matchedDN, no diagnosticMessage. */
+const SUCCESS_BODY = [7, TAG.enumerated, 1, 0, TAG.octetString, 0, TAG.octetString, 0] as const;
+/** Such a message without the octets of its id. */
+const PLAIN_SUCCESS_BYTES = 5 + SUCCESS_BODY.length;
 
 /** How filled the queue of a search is: 1 = wants no more, 2 = must get no more. */
 export type Level = 0 | 1 | 2;
@@ -94,7 +100,11 @@ export class ClientConnection {
   }
 
   /** Sends a request and remembers who gets the answers. Fails the exchange on an ended connection (returns 0). Throws what encoding throws. */
-  request(operation: Request, controls: readonly Control[] | undefined, exchange: Exchange): number {
+  request(
+    operation: Request,
+    controls: readonly Control[] | Uint8Array | undefined,
+    exchange: Exchange,
+  ): number {
     if (this.#error !== undefined) {
       exchange.onFailure(this.#error);
       return 0;
@@ -172,8 +182,14 @@ export class ClientConnection {
     this.#socket.destroy();
   }
 
-  #send(messageId: number, operation: Request, controls: readonly Control[] = NO_CONTROLS): void {
-    encodeMessage(this.#output.writer(), { messageId, operation, controls });
+  #send(
+    messageId: number,
+    operation: Request,
+    controls: readonly Control[] | Uint8Array = NO_CONTROLS,
+  ): void {
+    const writer = this.#output.writer();
+    if (controls instanceof Uint8Array) encodeRequestWith(writer, messageId, operation, controls);
+    else encodeMessage(writer, { messageId, operation, controls });
     if (this.#output.gathered >= FLUSH_AT) this.#output.flush();
     else this.#output.flushSoon();
   }
@@ -193,6 +209,7 @@ export class ClientConnection {
     try {
       this.#framer.push(chunk);
       for (const frame of this.#framer) {
+        if (this.#quietSuccess(frame)) continue;
         this.#dispatch(decodeMessage(frame, CLIENT_LIMITS), frame.end - frame.start);
         if (this.#error !== undefined) return;
       }
@@ -220,6 +237,23 @@ export class ClientConnection {
     this.destroy(
       closedError(this.where, cause?.message ?? why, cause === undefined ? { hint } : { hint, cause }),
     );
+  }
+
+  /** Takes the plain success of a request whose success nobody waits for, without making a message of it; false for all else. */
+  #quietSuccess({ buffer, start, end }: Frame): boolean {
+    const idLength = end - start - PLAIN_SUCCESS_BYTES;
+    if (idLength < 1 || idLength > 4 || buffer[start + 2] !== TAG.integer || buffer[start + 3] !== idLength)
+      return false;
+    let messageId = 0;
+    for (let at = start + 4; at < start + 4 + idLength; at++)
+      messageId = messageId * 256 + (buffer[at] as number);
+    const operation = start + 4 + idLength;
+    for (let i = 0; i < SUCCESS_BODY.length; i++)
+      if (buffer[operation + 1 + i] !== SUCCESS_BODY[i]) return false;
+    const tag = this.#pending.get(messageId)?.quietTag;
+    if (tag === undefined || tag !== buffer[operation]) return false;
+    this.#pending.forget(messageId);
+    return true;
   }
 
   #dispatch(message: Message, bytes: number): void {

@@ -6,6 +6,7 @@ import { bytesOf, entry, pair, SUCCESS } from '../../test/support/played-server.
 import { systemClock } from '../base/clock.ts';
 import { ClientConnection } from './client-connection.ts';
 import { SearchStream } from './client-search.ts';
+import { encodedControls } from './encode-control.ts';
 
 describe('back-pressure', () => {
   /** A socket whose other end is the test; counts what is taken from it. */
@@ -165,5 +166,40 @@ describe('quiet updates', () => {
     both.peer.socket.destroy();
     await both.client.closed;
     expect(failures).toMatchObject([{ code: 'ldap.result' }, { code: 'ldap.closed' }]);
+  });
+
+  test('plain successes end them, whatever the length of their ids', async () => {
+    await using both = await pair();
+    const failures: unknown[] = [];
+    const updates = both.client.quietUpdates((error) => failures.push(error));
+    for (let n = 1; n <= 70_000; n++) updates.delete('cn=a', []);
+    const last = both.client.extended('1.2.3');
+    const success = { op: 'deleteResponse', result: SUCCESS } as const;
+    const answers = Array.from({ length: 70_000 }, (_, n) => bytesOf(n + 1, success));
+    await both.peer.write(Buffer.concat([...answers, bytesOf(3, success)]));
+    await both.peer.send(last.messageId, { op: 'extendedResponse', result: SUCCESS });
+    await last.result;
+    expect(both.client.outstanding).toBe(0);
+    expect(failures).toEqual([]);
+  });
+
+  test('the answer of another operation ends the connection', async () => {
+    await using both = await pair();
+    const failures: unknown[] = [];
+    both.client.quietUpdates((error) => failures.push(error)).add('cn=a', [], Buffer.alloc(0));
+    await both.peer.send(1, { op: 'deleteResponse', result: SUCCESS });
+    expect(await both.client.closed).toMatchObject({ code: 'ldap.protocol' });
+    expect(failures).toMatchObject([{ code: 'ldap.protocol' }]);
+  });
+
+  test('encoded controls are sent as they are', async () => {
+    await using both = await pair();
+    const controls = [
+      { oid: '1.2.3', critical: true, value: Buffer.from('v') },
+      { oid: '1.2.4', critical: false },
+    ];
+    both.client.quietUpdates(() => undefined).delete('cn=a', encodedControls(controls));
+    const [message] = await both.peer.until((messages) => messages.length === 1);
+    expect(message).toEqual({ messageId: 1, operation: { op: 'deleteRequest', dn: 'cn=a' }, controls });
   });
 });

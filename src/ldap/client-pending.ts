@@ -13,6 +13,8 @@ export interface Exchange {
   readonly ends: Response['op'];
   /** Without an answer for so long it ends with `ldap.timeout`; undefined: it may wait for ever. */
   readonly timeoutMs: number | undefined;
+  /** Identifier octet of its response when nobody wants to hear of a plain success. */
+  readonly quietTag?: number;
   onMessage(message: Message, bytes: number): void;
   onFailure(error: PosternError): void;
 }

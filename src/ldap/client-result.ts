@@ -4,6 +4,7 @@ import type { Exchange } from './client-pending.ts';
 import { resultError } from './client-error.ts';
 import type { Reply } from './client-search.ts';
 import type { LdapResult, Message, Response } from './message.ts';
+import { OPERATION_TAG } from './operation-tag.ts';
 
 export class ResultExchange<R extends Response> implements Exchange {
   readonly ends: Response['op'];
@@ -61,19 +62,21 @@ function ignore(): void {}
 
 /** Many requests of one kind whose successes nobody waits for, such as the updates of a transaction: only failures are told. */
 export class QuietExchange implements Exchange {
-  readonly ends: Response['op'];
+  readonly ends: 'addResponse' | 'deleteResponse' | 'modifyResponse';
   readonly timeoutMs: number | undefined;
+  readonly quietTag: number;
   readonly #what: string;
   readonly #onFailure: (error: unknown) => void;
 
   /** @param what operation, for the message of an error */
   constructor(
-    ends: Response['op'],
+    ends: QuietExchange['ends'],
     what: string,
     timeoutMs: number | undefined,
     onFailure: (error: unknown) => void,
   ) {
     this.ends = ends;
+    this.quietTag = OPERATION_TAG[ends];
     this.timeoutMs = timeoutMs;
     this.#what = what;
     this.#onFailure = onFailure;

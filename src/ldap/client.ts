@@ -72,10 +72,11 @@ export interface Sent<R extends Response> {
   readonly result: Promise<Reply<R>>;
 }
 
+/** Controls may be encoded already (`encodedControls`). */
 export interface QuietUpdates {
-  add(dn: string, attributes: readonly Attribute[], controls: readonly Control[]): void;
-  delete(dn: string, controls: readonly Control[]): void;
-  modify(dn: string, changes: readonly Modification[], controls: readonly Control[]): void;
+  add(dn: string, attributes: readonly Attribute[], controls: readonly Control[] | Uint8Array): void;
+  delete(dn: string, controls: readonly Control[] | Uint8Array): void;
+  modify(dn: string, changes: readonly Modification[], controls: readonly Control[] | Uint8Array): void;
 }
 
 /** A search with RFC 4511's usual values for what is left out: whole subtree, all entries, user attributes, no limits. */

@@ -10,7 +10,7 @@ export function decodeControls(reader: BerReader, limits: DecodeLimits): readonl
   while (reader.more) {
     if (controls.length >= limits.controls) reader.fail('too many controls');
     const outer = reader.enter(TAG.sequence);
-    const oid = reader.text();
+    const oid = reader.name();
     const critical = reader.peek() === TAG.boolean ? reader.boolean() : false;
     controls.push(
       reader.peek() === TAG.octetString ? { oid, critical, value: reader.octets() } : { oid, critical },

@@ -1,11 +1,16 @@
 /** Controls to the wire (RFC 4511 §4.1.11). */
 import { contextConstructed, TAG } from '../asn1/tag.ts';
-import type { BerWriter } from '../asn1/writer.ts';
+import { type BerWriter, encodeDer } from '../asn1/writer.ts';
 import type { Control } from './message.ts';
 
 /** `[0] Controls` of a message, or nothing when there are none. */
 export function encodeControls(writer: BerWriter, controls: readonly Control[]): void {
   if (controls.length > 0) encodeControlList(writer, controls, contextConstructed(0));
+}
+
+/** `[0] Controls` as octets, for those who send the same ones with very many requests. */
+export function encodedControls(controls: readonly Control[]): Buffer {
+  return encodeDer((writer) => encodeControls(writer, controls));
 }
 
 /** `Controls` under a tag of the caller's. */

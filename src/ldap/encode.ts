@@ -8,13 +8,33 @@ import { encodeControls } from './encode-control.ts';
 import { encodeSearchResultEntry } from './encode-entry.ts';
 import { encodeRequest } from './encode-request.ts';
 import { encodeResponse } from './encode-response.ts';
-import type { Message } from './message.ts';
+import type { Message, Request } from './message.ts';
 
 /** Appends one message. Throws `usage` for a number that isn't an integer; nothing is appended then. */
 export function encodeMessage(writer: BerWriter, message: Message): void {
   const start = writer.length;
   try {
     append(writer, message);
+  } catch (error) {
+    writer.rewind(start);
+    throw error;
+  }
+}
+
+/** A request whose `[0] Controls` are encoded already (`encodedControls`). Throws as `encodeMessage`. */
+export function encodeRequestWith(
+  writer: BerWriter,
+  messageId: number,
+  operation: Request,
+  controls: Uint8Array,
+): void {
+  const start = writer.length;
+  try {
+    const mark = writer.open(TAG.sequence);
+    writer.integer(messageId);
+    encodeRequest(writer, operation);
+    writer.raw(controls);
+    writer.close(mark);
   } catch (error) {
     writer.rewind(start);
     throw error;

@@ -40,18 +40,41 @@ export function unpackRecipient(bytes: Buffer): Recipient {
   return { kind: RECIPIENT_KINDS[bytes[0] ?? 0] ?? 'user', addresses: bytes.toString('utf8', 1).split('\0') };
 }
 
+const KIND_ATTRIBUTES = Object.fromEntries(
+  RECIPIENT_KINDS.map((kind) => [kind, { type: 'posternRecipientKind', values: [Buffer.from(kind)] }]),
+) as unknown as Readonly<Record<RecipientKind, ContentAttribute>>;
+
 /** The attributes an edge stores: addresses only as hashes made with that edge's key. */
 export function edgeAttributes(recipient: Recipient, hash: (address: string) => Buffer): ContentAttribute[] {
-  return [
-    { type: 'posternAddress', values: recipient.addresses.map(hash) },
-    { type: 'posternRecipientKind', values: [Buffer.from(recipient.kind)] },
-  ];
+  return [{ type: 'posternAddress', values: recipient.addresses.map(hash) }, KIND_ATTRIBUTES[recipient.kind]];
 }
 
 /** Lower-case UUID text of a 16-byte GUID. */
 export function guidText(guid: Buffer): string {
-  const hex = guid.toString('hex');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  writeGuid(guid);
+  return DN.toString('latin1', GUID_AT, GUID_END);
+}
+
+/** The name of a recipient on an edge. */
+export function recipientDn(guid: Buffer): string {
+  writeGuid(guid);
+  return DN.toString('latin1');
+}
+
+/** Put together octet by octet, for a million of them: one string is made instead of twelve. */
+const DN = Buffer.from('cn=00000000-0000-0000-0000-000000000000,cn=Recipients');
+const GUID_AT = 3;
+const GUID_END = GUID_AT + 36;
+const DIGITS = Buffer.from('0123456789abcdef');
+
+function writeGuid(guid: Buffer): void {
+  let at = GUID_AT;
+  for (let i = 0; i < 16; i++) {
+    const octet = guid[i] as number;
+    if (i === 4 || i === 6 || i === 8 || i === 10) at++;
+    DN[at++] = DIGITS[octet >> 4] as number;
+    DN[at++] = DIGITS[octet & 15] as number;
+  }
 }
 
 /** The 16 bytes of a UUID in text form, or undefined. */

@@ -85,7 +85,8 @@ export class Client implements ConnectionHandler {
   onFrame(frame: Frame): void {
     if (this.server.fastSearch.try(this, frame)) return;
     // Buffers of a decoded message are views: what is kept beyond this call needs octets of its own.
-    const bytes = Buffer.from(frame.buffer.subarray(frame.start, frame.end));
+    const bytes = Buffer.allocUnsafe(frame.end - frame.start);
+    frame.buffer.copy(bytes, 0, frame.start, frame.end);
     const own = { buffer: bytes, start: 0, end: bytes.length };
     const { messageId, tag } = peekMessage(own);
     const op = operationOfTag(tag);
@@ -259,14 +260,17 @@ export class Client implements ConnectionHandler {
 
   #update(messageId: number, request: UpdateRequest, controls: RequestControls, bytes: number): void {
     const { assertion, preRead, postRead, idempotent } = controls;
-    const update: Update = {
-      request,
-      messageId,
-      ...(idempotent === true && { idempotent }),
-      ...(assertion !== undefined && { assertion }),
-      ...(preRead !== undefined && { preRead }),
-      ...(postRead !== undefined && { postRead }),
-    };
+    const plain = assertion === undefined && preRead === undefined && postRead === undefined;
+    const update: Update = plain
+      ? { request, messageId, idempotent: idempotent === true }
+      : {
+          request,
+          messageId,
+          idempotent: idempotent === true,
+          ...(assertion !== undefined && { assertion }),
+          ...(preRead !== undefined && { preRead }),
+          ...(postRead !== undefined && { postRead }),
+        };
     if (controls.transaction !== undefined)
       return this.#gather(messageId, update, controls.transaction, bytes);
     const operation = this.startedWrite(request.op, messageId);

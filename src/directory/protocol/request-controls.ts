@@ -50,16 +50,16 @@ export function readControls(
 ): RequestControls {
   if (controls.length === 0) return NONE;
   const read: { -readonly [K in keyof RequestControls]: RequestControls[K] } = {};
-  const seen = new Set<string>();
-  for (const { oid, critical, value } of controls) {
+  for (let n = 0; n < controls.length; n++) {
+    const { oid, critical, value } = controls[n] as Control;
     if (PLACES.get(oid)?.includes(op) !== true) {
       // RFC 4511 §4.1.11: criticality means nothing to operations without a response.
       if (critical && own?.includes(oid) !== true && op !== 'abandonRequest' && op !== 'unbindRequest')
         refuse('unavailableCriticalExtension', `control ${oidName(oid)} is not supported here`);
       continue;
     }
-    if (seen.has(oid)) refuse('protocolError', `control ${oidName(oid)} occurs twice`);
-    seen.add(oid);
+    for (let before = 0; before < n; before++)
+      if (controls[before]?.oid === oid) refuse('protocolError', `control ${oidName(oid)} occurs twice`);
     readOne(oid, value, read);
   }
   return read;

@@ -9,7 +9,7 @@ import { yieldToLoop } from '../../base/clock.ts';
 import { PosternError } from '../../base/error.ts';
 import type { LdapClient } from '../../ldap/client.ts';
 import { DigestSum, entryHash } from '../content-digest.ts';
-import { edgeAttributes, guidText, unpackRecipient } from '../recipient.ts';
+import { edgeAttributes, recipientDn, unpackRecipient } from '../recipient.ts';
 import { ChangeQueue } from './change-queue.ts';
 import { fetchListing, readEdgeState } from './edge-query.ts';
 import type { EdgeListing } from './edge-listing.ts';
@@ -334,10 +334,6 @@ function isInStep(state: EdgeState, position: MirrorPosition): boolean {
     state.sequence > 0 &&
     state.sequence === position.sequence
   );
-}
-
-function recipientDn(guid: Buffer): string {
-  return `cn=${guidText(guid)},cn=Recipients`;
 }
 
 const OBJECT_CLASS = { type: 'objectClass', values: [Buffer.from('posternRecipient')] };

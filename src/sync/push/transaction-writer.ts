@@ -5,6 +5,7 @@
 import { PosternError } from '../../base/error.ts';
 import type { LdapClient, QuietUpdates, Sent } from '../../ldap/client.ts';
 import { CONTROL, EXTENDED } from '../../ldap/control.ts';
+import { encodedControls } from '../../ldap/encode-control.ts';
 import { encodeEndTransactionRequest } from '../../ldap/extended-values.ts';
 import type { Attribute, Control, ExtendedResponse, Modification } from '../../ldap/message.ts';
 import { POSTERN_CONTROL } from '../../ldap/postern-oid.ts';
@@ -60,8 +61,8 @@ export class TransactionWriter {
       critical: true,
       value: identifier,
     };
-    const plain = [specification];
-    const idempotent = [specification, IDEMPOTENT];
+    const plain = encodedControls([specification]);
+    const idempotent = encodedControls([specification, IDEMPOTENT]);
     for (const operation of operations) {
       const room = this.#client.window(WINDOW);
       if (room !== undefined) await room;
