@@ -56,7 +56,6 @@ describe('secrets', () => {
       String(secret),
       JSON.stringify({ secret }),
       inspect({ secret }),
-      `${secret}`,
       inspect(new PosternError('usage', 'x', { cause: { secret } })),
     ].join(' ');
     expect(shown).not.toContain('hunter2');

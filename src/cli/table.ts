@@ -36,6 +36,8 @@ export function printable(text: string): string {
   );
 }
 
+const SEGMENTER = new Intl.Segmenter('en', { granularity: 'grapheme' });
+
 function width(text: string): number {
-  return [...text].length;
+  return [...SEGMENTER.segment(text)].length;
 }

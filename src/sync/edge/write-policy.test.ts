@@ -241,7 +241,7 @@ describe('write policy', () => {
       edge.session,
       'hub',
     );
-    await expect(late).rejects.toThrow();
+    await expect(late).rejects.toThrow('the connection has ended');
     expect(edge.lease.status.state).toBe('orphaned');
   });
 
