@@ -168,7 +168,7 @@ describe('with a subscription', () => {
 
   it('more removals than usual wait: shown, counted as removed, kept or carried out', async () => {
     await writeSource(everybody(100));
-    await run();
+    expect(await run()).toMatchObject([{ state: 'Synchronized', pendingRemovals: 201 }]);
     const status = await hub<HubStatus>('GET', '/v1/status');
     expect(status.warnings.map(({ code }) => code)).toEqual(['removals.pending']);
     // 200 of the first 300, and the later one; that one address went was nothing unusual.

@@ -218,8 +218,18 @@ describe('with a copy of the hub', () => {
   async function sameKeyOtherContents(name: string, { key }: Identity): Promise<Identity> {
     const keyPath = await openssl.put('same.key', key.export({ type: 'pkcs8', format: 'pem' }));
     await openssl.run(
-      ...['req', '-x509', '-key', keyPath, '-out', 'same.pem', '-days', '1', '-subj', `/CN=${name}/O=other`],
-      ...['-addext', `subjectAltName=DNS:${name}`],
+      'req',
+      '-x509',
+      '-key',
+      keyPath,
+      '-out',
+      'same.pem',
+      '-days',
+      '1',
+      '-subj',
+      `/CN=${name}/O=other`,
+      '-addext',
+      `subjectAltName=DNS:${name}`,
     );
     const pem = (await openssl.get('same.pem')).toString('utf8');
     const der = Buffer.from(pem.replaceAll(/-----[^-]+-----|\s/g, ''), 'base64');

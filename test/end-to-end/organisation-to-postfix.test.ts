@@ -195,8 +195,19 @@ describe('loaded', () => {
       const list = join(site.folder, 'addresses');
       await writeFile(list, `${addresses.join('\n')}\n`);
       const output = await runTool('ldapsearch', [
-        ...['-x', '-LLL', '-H', `ldap://127.0.0.1:${site.ldapPort}`, '-b', 'cn=Recipients', '-s', 'one'],
-        ...['-f', list, '(mail=%s)', 'posternResult', 'posternAddress'],
+        '-x',
+        '-LLL',
+        '-H',
+        `ldap://127.0.0.1:${site.ldapPort}`,
+        '-b',
+        'cn=Recipients',
+        '-s',
+        'one',
+        '-f',
+        list,
+        '(mail=%s)',
+        'posternResult',
+        'posternAddress',
       ]);
       return output.split('\n').filter((line) => line !== '');
     };
