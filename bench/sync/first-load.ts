@@ -44,10 +44,13 @@ export async function benchFirstLoad(report: Report, slapd: Slapd, options: Firs
 async function loadOnce(report: Report, slapd: Slapd, options: FirstLoadOptions): Promise<number> {
   await using site = await BenchSite.create({ profile: options.profile });
   const edgeBefore = await cpuMs(site.edgePid);
-  const seconds = (await site.load(await slapdSource(slapd, site.deployment.folder), options.count)) / 1000;
+  const { fromFeed, fromProcess } = await site.load(
+    await slapdSource(slapd, site.deployment.folder),
+    options.count,
+  );
   const [hub, edge] = [await cpuMs(site.hubPid), (await cpuMs(site.edgePid)) - edgeBefore];
   report.note(
-    `first load of ${options.count}: ${round(seconds)} s; CPU of the hub ${round(hub / 1000)} s, of the edge ${round(edge / 1000)} s`,
+    `first load of ${options.count}: ${round(fromFeed / 1000)} s (${round(fromProcess / 1000)} s with the start of the hub's process); CPU of the hub ${round(hub / 1000)} s, of the edge ${round(edge / 1000)} s`,
   );
-  return seconds;
+  return fromFeed / 1000;
 }

@@ -8,6 +8,14 @@ import { SocketmapClient } from '../../test/support/socketmap-client.ts';
 
 export type SourceTable = Readonly<Record<string, unknown>>;
 
+/** Milliseconds until the load was complete. */
+export interface LoadTime {
+  /** Since the hub began to read its source. */
+  readonly fromFeed: number;
+  /** Since the hub's process was started. */
+  readonly fromProcess: number;
+}
+
 export interface SiteOptions {
   /** Folder for CPU profiles of both daemons. */
   readonly profile: string | undefined;
@@ -55,27 +63,28 @@ export class BenchSite implements AsyncDisposable {
     return site;
   }
 
-  /** Starts the hub with this source and waits until the edge says that `count` recipients are complete. Returns milliseconds from the start of the hub's process. */
-  async load(source: SourceTable, count: number): Promise<number> {
+  /** Starts the hub with this source and waits until the edge answers as one whose first load is complete. */
+  async load(source: SourceTable, count: number): Promise<LoadTime> {
     await writeFile(
       this.deployment.hubFile,
       stringify({ name: 'hub1', fqdn: 'hub1.localhost', data: this.deployment.hubData, source }),
     );
-    const start = systemClock.monotonic();
+    await using asker = await this.socketmap();
+    const start = systemClock.now();
     const started = this.deployment.startHub();
     started.catch(() => undefined);
-    await Promise.all([started, this.complete(count)]);
-    const ms = systemClock.monotonic() - start;
+    // An edge that is still loading says "temporarily unable" of an address that it does not know.
+    const unknown = `user.number${count}@example.org`;
+    await waitFor('load', async () => (await asker.ask('recipients', unknown)).startsWith('NOTFOUND'));
+    const end = systemClock.now();
+    await started;
+    const { kinds } = await this.edgeStatus();
+    const recipients = kinds.find(({ kind }) => kind === 'recipients');
+    if (recipients?.loadState !== 'complete' || recipients.entries !== count)
+      throw new Error(`the edge has ${recipients?.entries} recipients, ${recipients?.loadState}`);
     await this.prove(count);
-    return ms;
-  }
-
-  async complete(count: number): Promise<void> {
-    await waitFor('load', async () => {
-      const { kinds } = await this.edgeStatus();
-      const recipients = kinds.find(({ kind }) => kind === 'recipients');
-      return recipients?.loadState === 'complete' && recipients.entries === count;
-    });
+    const reading = /^(\S+) info source: reading/m.exec(this.deployment.log('hub'))?.[1] ?? '';
+    return { fromFeed: end - Date.parse(reading), fromProcess: end - start };
   }
 
   /** The edge's answers are right for the first and last people, an alias, and somebody unknown. */
