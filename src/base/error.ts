@@ -98,7 +98,7 @@ export function describeError(error: unknown): string {
   // Counted, since causes may form a ring.
   for (let depth = 0; depth < 5 && at !== undefined && at !== null; depth++) {
     const text = at instanceof Error ? at.message || at.name : String(at);
-    if (parts.at(-1) !== text) parts.push(text);
+    if (parts.at(-1)?.includes(text) !== true) parts.push(text);
     at = (at as { cause?: unknown }).cause;
   }
   return parts.join(': ');

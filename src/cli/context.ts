@@ -65,9 +65,12 @@ export function readConfigFile(context: Context, path: string): string {
   try {
     return readFileSync(resolve(context.cwd, path), 'utf8');
   } catch (cause) {
+    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
     throw new PosternError('config.invalid', `cannot read ${path}`, {
       cause,
-      hint: 'name the file with --config, or create it; README.md shows one',
+      hint: missing
+        ? 'name the file with --config, or create it; README.md shows one'
+        : 'it has to be a file that the user of this command may read: try as root, or as the user of the daemon',
     });
   }
 }
@@ -79,12 +82,28 @@ export function configPath(context: Context, role: Role, given: string | undefin
 
 export function edgeConfig(context: Context, given: string | undefined): EdgeConfig {
   const path = configPath(context, 'edge', given);
-  return parseConfig(edgeConfigSchema, readConfigFile(context, path), path);
+  const text = readConfigFile(context, path);
+  refuseOtherRole('edge', path, text);
+  return parseConfig(edgeConfigSchema, text, path);
 }
 
 export function hubConfig(context: Context, given: string | undefined): HubConfig {
   const path = configPath(context, 'hub', given);
-  return parseConfig(hubConfigSchema, readConfigFile(context, path), path);
+  const text = readConfigFile(context, path);
+  refuseOtherRole('hub', path, text);
+  return parseConfig(hubConfigSchema, text, path);
+}
+
+/** A command of the hub that is given the edge's file would name keys that are right as "unknown". */
+function refuseOtherRole(role: Role, path: string, text: string): void {
+  const other = role === 'edge' ? 'hub' : 'edge';
+  if (!ONLY[other].test(text) || ONLY[role].test(text)) return;
+  const its = { edge: "an edge's", hub: "a hub's" };
+  throw new PosternError(
+    'config.invalid',
+    `this is a command of the ${role}, and ${path} is ${its[other]} configuration`,
+    { hint: `run it on the ${role}, or name ${its[role]} configuration with --config` },
+  );
 }
 
 export function controlSocket(data: string): string {
@@ -122,11 +141,17 @@ export function configuredDaemons(
   });
 }
 
+/** Keys that only one of the two has. */
+const ONLY: Readonly<Record<Role, RegExp>> = {
+  edge: /^\s*\[\s*(listen|lookup|removal_guard|password_policy|limits)\s*\]/m,
+  hub: /^\s*(\[\s*(source|schedule|lease|credentials)\s*\]|site\s*=)/m,
+};
+
 /** Which role a file configures: by its name, else by the keys that only one of the two has. */
 export function roleOf(context: Context, path: string): Role {
   if (/hub[^/]*\.toml$/.test(path)) return 'hub';
   if (/edge[^/]*\.toml$/.test(path)) return 'edge';
-  return /^\s*(\[source\]|site\s*=)/m.test(readConfigFile(context, path)) ? 'hub' : 'edge';
+  return ONLY.hub.test(readConfigFile(context, path)) ? 'hub' : 'edge';
 }
 
 /** Refuses to write a secret where others may read it, or over an existing file. */

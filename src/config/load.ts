@@ -38,7 +38,23 @@ function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType): string[] {
         : `unknown key "${full}" (did you mean "${[...at, near].join('.')}"?)`;
     });
   }
-  return [`${at.join('.') || 'the file'}: ${firstLine(issue.message)}`];
+  return [`${at.join('.') || 'the file'}: ${explain(issue)}`];
+}
+
+/** What the value should have been, as it is written in TOML. */
+const WRITTEN: Readonly<Record<string, string>> = {
+  array: 'a list: [ "...", "..." ]',
+  string: 'text in quotes',
+  object: 'a table: [name], and its keys below',
+  boolean: 'true or false',
+  number: 'a number without quotes',
+  int: 'a whole number without quotes',
+};
+
+function explain(issue: z.core.$ZodIssue): string {
+  if (issue.code !== 'invalid_type') return firstLine(issue.message);
+  if (issue.input === undefined && /received undefined/.test(issue.message)) return 'is missing';
+  return `write ${WRITTEN[issue.expected] ?? issue.expected}`;
 }
 
 /** Keys that the schema knows at a path; tables only. */

@@ -38,7 +38,7 @@ export async function runDaemon(
   const failed = new AbortController();
   const stopping = AbortSignal.any([signal, failed.signal]);
   try {
-    await files.makeFolder(config.data);
+    await makeDataFolder(files, config.data);
     const lock = await lockFolder(config.data);
     lifecycle.add('lock', () => lock.release());
     await start({
@@ -62,6 +62,18 @@ export async function runDaemon(
     await lifecycle.stop();
   }
   if (failed.signal.aborted) throw failed.signal.reason as Error;
+}
+
+async function makeDataFolder(files: Files, folder: string): Promise<void> {
+  try {
+    await files.makeFolder(folder);
+  } catch (cause) {
+    throw new PosternError('file.unwritable', `the data folder ${folder} cannot be made`, {
+      cause,
+      hint: 'make it as root and give it to the user of the daemon (install -d -o postern -m 0700), or choose another: data = "/..."',
+      fields: { folder },
+    });
+  }
 }
 
 /** Somebody else's certificate, as the configuration names it. */

@@ -163,7 +163,10 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
     /SELF_SIGNED|UNABLE_TO|LEAF_SIGNATURE|ISSUER/,
     "the authority of the server's certificate is not trusted: name its certificate in the configuration",
   ],
-  [/ECONNRESET|EPIPE|UNEXPECTED_EOF/, 'the server ended the handshake: look in its log'],
+  [
+    /ECONNRESET|EPIPE|UNEXPECTED_EOF/,
+    'the server ended the handshake: is this its LDAPS port? Else look in its log',
+  ],
 ];
 
 /** An error of Node's TLS, or a verification failure, in our terms. */
@@ -173,9 +176,10 @@ export function tlsError(error: Error | string): PosternError {
   const systemCode = typeof raw === 'string' ? raw : 'unknown';
   const hint = HINTS.find(([pattern]) => pattern.test(systemCode))?.[1];
   const reason = (cause as { reason?: unknown }).reason;
-  const message = typeof reason === 'string' ? reason : cause.message;
+  // Node adds what to do about it in its own terms, which are no use here.
+  const message = typeof reason === 'string' ? reason : cause.message.replace(/; if the root CA .*$/, '');
   return new PosternError('tls.failed', `TLS with the server failed: ${message.slice(0, 300)}`, {
-    cause,
+    ...(typeof reason === 'string' ? { cause } : {}),
     fields: { systemCode },
     ...(hint === undefined ? {} : { hint }),
   });

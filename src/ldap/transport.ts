@@ -133,7 +133,8 @@ export function connectError(error: Error, target: LdapTarget): PosternError {
   const name = typeof systemCode === 'string' ? systemCode : 'unknown';
   const [code, what, hint] = REASONS[name] ?? ['connect.failed', error.message.toLowerCase(), undefined];
   return new PosternError(code, `cannot connect to ${describeTarget(target)}: ${what}`, {
-    cause: error,
+    // Of several addresses that were tried, Node's error has a name and no message: it would say nothing.
+    ...(error.message === '' ? {} : { cause: error }),
     fields: fieldsOf(target, name),
     ...(hint === undefined ? {} : { hint }),
   });

@@ -21,7 +21,7 @@ export function describeReason(answer: LookupAnswer): string {
   const entry =
     answer.recipient === undefined
       ? ''
-      : ` (entry ${formatGuid(answer.recipient.guid)}${answer.recipient.pendingDelete ? ', its removal waits for approval' : ''})`;
+      : ` (entry ${formatGuid(answer.recipient.guid)}${answer.recipient.pendingDelete ? ', its removal is held back' : ''})`;
   switch (answer.rule) {
     case 'exact':
       return answer.matched === undefined

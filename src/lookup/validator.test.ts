@@ -140,7 +140,9 @@ describe('with everything loaded', () => {
       ageMs: 1000,
       maxAgeMs: DEFAULT_MAX_AGE_MS,
     });
-    expect(describeReason(answer)).toMatch(/entry 05050505-0505-0505-0505-050505050505, its removal waits/);
+    expect(describeReason(answer)).toMatch(
+      /entry 05050505-0505-0505-0505-050505050505, its removal is held back/,
+    );
     const unknown = lookupAddress('nobody@example.org', { index, hasher: index.hasher }, NOW);
     expect(describeReason(unknown)).toBe(
       'no recipient has this address; the source confirmed them 1 s ago, the limit is 21 d',

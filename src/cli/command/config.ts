@@ -1,9 +1,13 @@
 /** `postern config check|print`: read a configuration file as the daemon would. */
+import { access, constants } from 'node:fs/promises';
 import { buildCommand, buildRouteMap } from '@stricli/core';
+import { isPosternError, PosternError } from '../../base/error.ts';
 import { parseConfig } from '../../config/load.ts';
 import { edgeConfigSchema } from '../../config/edge-config.ts';
-import { hubConfigSchema } from '../../config/hub-config.ts';
+import { type HubConfig, hubConfigSchema, type SourceConfig } from '../../config/hub-config.ts';
 import { printConfig } from '../../config/print.ts';
+import { parseFilter } from '../../ldap/filter.ts';
+import { parseTarget } from '../../ldap/transport-target.ts';
 import { type Context, guarded, print, readConfigFile, roleOf } from '../context.ts';
 import { argument, jsonFlag } from '../flags.ts';
 
@@ -18,7 +22,8 @@ const check = buildCommand({
   parameters: { flags: { json: jsonFlag }, positional },
   func(this: Context, flags: Flags, file: string) {
     return guarded(this, async () => {
-      const { role } = load(this, file);
+      const { role, config } = load(this, file);
+      if ('source' in config) await checkSource(this, file, (config as HubConfig).source ?? {});
       print(this, flags.json, { file, role, valid: true }, () => `${file}: a valid ${role} configuration`);
     });
   },
@@ -34,6 +39,31 @@ const printCommand = buildCommand({
     });
   },
 });
+
+/** What the schema cannot see. A file that is not readable here is a warning: the check may run before it is made, or elsewhere. */
+async function checkSource(
+  context: Context,
+  file: string,
+  source: Partial<Pick<SourceConfig, 'url' | 'filter' | 'password_file' | 'ca_file' | 'path'>>,
+): Promise<void> {
+  try {
+    if (source.url !== undefined) parseTarget(source.url);
+    if (source.filter !== undefined) parseFilter(source.filter);
+  } catch (cause) {
+    if (!isPosternError(cause)) throw cause;
+    const key = cause.code === 'usage' ? 'url' : `filter "${source.filter ?? ''}"`;
+    throw new PosternError('config.invalid', `${file}: source.${key}: ${cause.message}`, {
+      hint: cause.hint ?? 'write it as for ldapsearch: (&(objectClass=person)(mail=*))',
+    });
+  }
+  for (const key of ['password_file', 'ca_file', 'path'] as const) {
+    const path = source[key];
+    if (path === undefined) continue;
+    await access(path, constants.R_OK).catch((error: Error) =>
+      context.process.stderr.write(`warning: source.${key}: ${error.message}\n`),
+    );
+  }
+}
 
 function load(context: Context, file: string): { role: 'edge' | 'hub'; config: object } {
   const role = roleOf(context, file);

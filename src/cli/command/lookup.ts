@@ -23,7 +23,7 @@ export const lookupCommand = buildCommand({
       print(this, flags.json, document, () =>
         formatFields([
           ['address', printable(document.address)],
-          ['answer', document.answer],
+          ['answer', document.answer === 'notOurs' ? 'not ours' : document.answer],
           ['socketmap', printable(document.socketmap)],
           ['because', printable(document.reason)],
           ['entry', document.guid],

@@ -18,11 +18,18 @@ interface CreateFlags extends CommonFlags {
   readonly sealTo?: string;
 }
 
+interface CreateDocument {
+  readonly text: string;
+  readonly view: SubscriptionView;
+  /** Path of an earlier file that is of no use any more. */
+  readonly superseded?: string;
+}
+
 const create = buildCommand({
   docs: {
     brief: 'On the edge: make the subscription file for a hub to import',
     fullDescription:
-      'Makes a bootstrap account and writes the subscription file (mode 0600). Carry the file to a hub of the site, import it there, and see that no copy stays behind: unless it is sealed, it holds a password in clear text.',
+      'Makes a bootstrap account and writes the subscription file (mode 0600). Carry the file to a hub of the site, import it there, and see that no copy stays behind: unless it is sealed, it holds a password in clear text. A new file makes an earlier one worthless.',
   },
   parameters: {
     flags: {
@@ -51,19 +58,19 @@ const create = buildCommand({
         flags.sealTo === undefined
           ? undefined
           : (await readBoundedFile(resolve(this.cwd, flags.sealTo), MOST_FILE_BYTES)).toString('utf8');
-      const result = await edgeDaemon(this, flags.config).call<{ text: string; view: SubscriptionView }>(
-        'POST',
-        '/v1/subscription',
-        {
-          path,
-          ttlMs: flags.ttl,
-          ...(hubKey === undefined ? {} : { hubKey }),
-        },
-      );
+      const result = await edgeDaemon(this, flags.config).call<CreateDocument>('POST', '/v1/subscription', {
+        path,
+        ttlMs: flags.ttl,
+        ...(hubKey === undefined ? {} : { hubKey }),
+      });
       await writeSecretFile(path, result.text);
       print(this, flags.json, { file: path, ...result.view }, () =>
         formatFields(describeSubscription(result.view, this.clock.now())),
       );
+      if (result.superseded !== undefined)
+        this.process.stderr.write(
+          `an earlier file, ${result.superseded}, is of no use any more: delete its copies\n`,
+        );
       if (hubKey === undefined)
         this.process.stderr.write(
           'the file holds a password in clear text: carry it safely, and delete every copy after the import\n',
@@ -198,12 +205,17 @@ const show = buildCommand({
       const document = await daemon.client.call<Record<string, unknown>>('GET', path);
       print(this, flags.json, document, () =>
         formatFields(
-          Object.entries(document).map(([name, value]) => [name, describe(name, value, this.clock.now())]),
+          Object.entries(document).map(([name, value]) => [
+            LABELS[name] ?? name,
+            describe(name, value, this.clock.now()),
+          ]),
         ),
       );
     });
   },
 });
+
+const LABELS: Readonly<Record<string, string>> = { openFile: 'open file', importedAt: 'imported' };
 
 function describe(name: string, value: unknown, now: number): string {
   if (typeof value === 'number' && /At$|^expires$|^effective$/.test(name))

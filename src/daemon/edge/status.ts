@@ -96,7 +96,7 @@ export function edgeWarnings(facts: EdgeFacts): Warning[] {
       warn(
         'warning',
         'removals.pending',
-        `${kind.pendingRemovals} removals of ${kind.kind} are held back by the removal guard`,
+        `removals of ${kind.kind} are held back by the removal guard: ${kind.pendingRemovals}; they go on answering`,
         'on the hub: postern sync approve, or postern sync reject',
       );
   }

@@ -96,7 +96,7 @@ describe('open source', () => {
       /^config\.invalid: .*two ways/,
     ],
     ['an address that is none', () => ({ url: 'http://x' }), /^config\.invalid: source: not the address/],
-    ['a filter that is none', () => ({ filter: '(mail' }), /^config\.invalid: source: /],
+    ['a filter that is none', () => ({ filter: '(mail' }), /^config\.invalid: source\.filter "\(mail": /],
     [
       'a password in clear text',
       () => ({ url: 'ldap://ldap.example.org', bind_dn: 'cn=r', password_file: password }),

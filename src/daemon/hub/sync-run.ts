@@ -15,7 +15,8 @@ export interface SyncRunOptions {
   readonly mirror: Pick<MirrorView, 'position'> | undefined;
   /** Reread the source, and compare every entry. */
   readonly full: boolean;
-  readonly statuses: () => Promise<EdgeSyncStatus[]>;
+  /** `last`: for the last report, which is worth a question to the edges. */
+  readonly statuses: (last: boolean) => Promise<EdgeSyncStatus[]>;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
@@ -43,13 +44,13 @@ export async function* runSync(options: SyncRunOptions): AsyncGenerator<EdgeSync
     const now = phase as { done: boolean; sequence?: number; failure?: unknown };
     if (now.failure !== undefined) {
       const failureDetail = `the source cannot be read: ${describeError(now.failure).replace(/^the source \S+ cannot be read: /, '')}`;
-      yield (await statuses()).map((status) => ({ ...status, state: 'DirectoryError', failureDetail }));
+      yield (await statuses(true)).map((status) => ({ ...status, state: 'DirectoryError', failureDetail }));
       return;
     }
     const { sequence } = now;
     const over =
       now.done && sequence !== undefined && links.every((link) => isOver(link.status, sequence, startedAt));
-    yield await statuses();
+    yield await statuses(over);
     if (over) return;
     await clock.sleep('sync.report', REPORT_EVERY_MS, signal);
   }

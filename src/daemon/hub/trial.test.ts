@@ -24,15 +24,16 @@ afterAll(async () => {
   await Promise.all(started.map((one) => one.stop()));
 });
 
-/** A listener that shows `identity` and answers nothing. */
-async function listen(identity: Identity): Promise<number> {
+/** A listener that shows `identity` and answers the first request, a bind, with a result. */
+async function listen(identity: Identity, resultCode = 0): Promise<number> {
+  const answer = Buffer.from([48, 12, 2, 1, 1, 97, 7, 10, 1, resultCode, 4, 0, 4, 0]);
   const { key, cert } = tlsCredentials(identity);
   const listener = new LdapListener({
     address: { host: '127.0.0.1', port: 0 },
     tls: { identity: { key: key.toString('utf8'), certificate: cert } },
     clock: systemClock,
     log: silentLog,
-    accept: () => ({ onFrame: () => undefined }),
+    accept: (connection) => ({ onFrame: () => connection.send(answer) }),
   });
   await listener.start();
   started.push(listener);
@@ -106,6 +107,11 @@ describe('trying an edge', () => {
       'another key',
       async () => ({ port: await listen(other.edge.identity) }),
       { code: 'pin.mismatch', check: 'key' },
+    ],
+    [
+      'an account that the edge does not take',
+      async () => ({ port: await listen(edge.edge.identity, 49) }),
+      { code: 'credential.invalid', check: 'bind' },
     ],
   ])('%s', async (_what, where, expected) => {
     const found = await problem(await subscription(await where()));

@@ -112,6 +112,7 @@ async function tryBind(
   try {
     await client.bind(`cn=${file.userName},cn=Accounts`, password);
   } catch (cause) {
+    if (resultCodeOf(cause) === undefined) throw cause;
     throw new PosternError('credential.invalid', `the edge does not take the account of the file`, {
       cause,
       hint: 'the file was used already, or a newer one was made on the edge, or it was altered: make a new one there; nothing was changed',
