@@ -6,7 +6,7 @@
  *   await directory.apply([{ request: { op: 'addRequest', dn: 'cn=Recipients', attributes: [...] } }]);
  *   for (const id of directory.lookupEquality('posternAddress', hash)) directory.readEntry(id);
  */
-import { type Clock, yieldToLoop } from '../base/clock.ts';
+import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import { PosternError } from '../base/error.ts';
 import type { Random } from '../base/random.ts';
@@ -29,6 +29,8 @@ import { type EntrySink, SearchRun } from './search/search-run.ts';
 import { IN_PROCESS, Session, SYSTEM } from './session.ts';
 import type { RecordStore, StoreStats } from './store/contract.ts';
 import { SyncProvider } from './sync/provider.ts';
+import { verifyDatabase, type VerifyFindings } from './verify.ts';
+import { Turns } from './turns.ts';
 import { type Change, Committer, type CommitOutcome } from './update/commit.ts';
 import type { Update } from './update/context.ts';
 
@@ -102,6 +104,8 @@ export class Directory {
   readonly random: Random;
   readonly log: Log;
   readonly committer: Committer;
+  /** For everything that may take long. */
+  readonly turns: Turns;
   readonly sync: SyncProvider;
   /** The process's own session: may do everything. */
   readonly system = new Session(IN_PROCESS, SYSTEM);
@@ -116,6 +120,7 @@ export class Directory {
     this.random = random;
     this.log = log;
     this.hooks = hooks;
+    this.turns = new Turns(clock);
     this.database = new Database({
       store: options.store,
       schema: this.schema,
@@ -195,7 +200,17 @@ export class Directory {
       visit(id, view);
       return true;
     });
-    for (let state = run.step(); state === 'more'; state = run.step()) await yieldToLoop();
+    await new Promise<void>((resolve, reject) => {
+      const step = (): void => {
+        try {
+          if (run.step() === 'more') this.turns.queue(step);
+          else resolve();
+        } catch (error) {
+          reject(error as Error);
+        }
+      };
+      this.turns.queue(step);
+    });
   }
 
   #run(options: FindOptions, sink: EntrySink): SearchRun {
@@ -276,6 +291,11 @@ export class Directory {
     };
   }
 
+  /** Looks at every entry whether tree and indexes agree with it; in slices. The store's own `verify` looks at the files. */
+  verify(): Promise<VerifyFindings> {
+    return verifyDatabase(this.database, this.clock);
+  }
+
   /** True when both name the same entry, whatever the spelling. Throws for what is no DN. */
   sameName(a: string, b: string): boolean {
     return normalName(this.database.names.read(a)).equals(normalName(this.database.names.read(b)));
@@ -318,3 +338,4 @@ export {
 } from './session.ts';
 export type { BeforeCommit, Change } from './update/commit.ts';
 export type { Update, UpdateRequest } from './update/context.ts';
+export type { VerifyFindings } from './verify.ts';

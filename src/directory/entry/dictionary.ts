@@ -32,6 +32,24 @@ export function splitDescription(text: string): { name: string; options: string[
   return { name, options: [...new Set(options.map((option) => option.toLowerCase()))].sort() };
 }
 
+interface Saved {
+  readonly descriptions: readonly string[];
+  readonly names: readonly string[];
+}
+
+function readSaved(bytes: Buffer): Saved {
+  let saved: Partial<Saved>;
+  try {
+    saved = JSON.parse(bytes.toString('utf8')) as Partial<Saved>;
+  } catch (error) {
+    throw new PosternError('store.damaged', 'the dictionary of attributes is unreadable', { cause: error });
+  }
+  const { descriptions, names } = saved;
+  if (!Array.isArray(descriptions) || !Array.isArray(names))
+    throw new PosternError('store.damaged', 'the dictionary of attributes is incomplete');
+  return { descriptions, names };
+}
+
 export class Dictionary {
   readonly #schema: Schema;
   readonly #descriptors: Descriptor[] = [];
@@ -46,10 +64,7 @@ export class Dictionary {
   constructor(schema: Schema, saved: Buffer | undefined) {
     this.#schema = schema;
     if (saved === undefined) return;
-    const { descriptions, names } = JSON.parse(saved.toString('utf8')) as {
-      descriptions: string[];
-      names: string[];
-    };
+    const { descriptions, names } = readSaved(saved);
     for (const text of descriptions) this.#add(text);
     for (const name of names) this.nameId(name);
     this.#changed = false;

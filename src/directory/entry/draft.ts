@@ -3,7 +3,7 @@
  * stored layout. Structure only: the schema is checked elsewhere.
  */
 import { lengthOctets } from '../../asn1/writer.ts';
-import { PosternError } from '../../base/error.ts';
+import { refuse } from '../refusal.ts';
 import type { Descriptor, Dictionary } from './dictionary.ts';
 import {
   EntryView,
@@ -37,6 +37,8 @@ export interface Draft {
   attributes: DraftAttribute[];
 }
 
+/** Longest entry as stored: half of what a store's slab holds. */
+export const LONGEST_ENTRY = 4 << 20;
 /** Longest RDN; its length has 16 bits. */
 export const LONGEST_RDN = 0xffff;
 
@@ -70,12 +72,13 @@ let scratch = Buffer.allocUnsafeSlow(65_536);
 export function encodeDraft(draft: Draft): { buffer: Buffer; length: number } {
   const sameRdn = draft.rdn === draft.normalRdn || draft.rdn.equals(draft.normalRdn);
   if (draft.rdn.length > LONGEST_RDN || draft.normalRdn.length > LONGEST_RDN)
-    throw new PosternError('usage', 'name is too long');
+    refuse('namingViolation', 'name is too long');
   const normalLength = sameRdn ? 0 : draft.normalRdn.length;
   const rows = HEADER_LENGTH + draft.rdn.length + normalLength;
   const first = rows + draft.attributes.length * ROW_LENGTH;
   let length = first;
   for (const attribute of draft.attributes) length += attributeOctets(attribute).total;
+  if (length > LONGEST_ENTRY) refuse('adminLimitExceeded', 'the entry is too large');
   if (length > scratch.length) scratch = Buffer.allocUnsafeSlow(length + (length >> 1));
   const out = scratch;
   out[0] = LAYOUT_VERSION;

@@ -2,6 +2,7 @@
  * Bind (RFC 4511 §4.2, RFC 4513): what is decided before the owner's `authenticate` is asked, the waiting that failures cost, and
  * that nothing else is read meanwhile.
  */
+import type { Clock } from '../../base/clock.ts';
 import type { BindRequest, Control } from '../../ldap/message.ts';
 import { RESULT_CODE } from '../../ldap/result-code.ts';
 import type { AuthenticateResult } from '../hooks.ts';
@@ -68,7 +69,7 @@ async function judge(
   const { throttle } = server;
   const { remoteAddress } = client.connection;
   const before = throttle.waiting(remoteAddress, clock.monotonic());
-  if (before > 0) await clock.sleep('directory.bind-throttle', before);
+  if (before > 0) await pause(clock, before);
   let outcome = NO_ACCOUNTS;
   try {
     const { name, authentication } = request;
@@ -81,7 +82,14 @@ async function judge(
   if ('identity' in outcome) throttle.succeeded(remoteAddress);
   else if (outcome.result.code === RESULT_CODE.invalidCredentials) {
     const delay = throttle.failed(remoteAddress, clock.monotonic());
-    if (delay > 0) await clock.sleep('directory.bind-throttle', delay);
+    if (delay > 0) await pause(clock, delay);
   }
   return outcome;
+}
+
+/** Keeps no process alive. */
+function pause(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    clock.after('directory.bind-throttle', ms, resolve, { background: true });
+  });
 }

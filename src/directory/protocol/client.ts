@@ -2,7 +2,6 @@
  * One client: requests from a connection to the directory and answers back. It owns message ids, outstanding operations, binds and
  * the open transaction; what an operation does is elsewhere. Nothing here outlives the connection.
  */
-import { yieldToLoop } from '../../base/clock.ts';
 import { EXTENDED } from '../../ldap/control.ts';
 import { decodeMessage, peekMessage } from '../../ldap/decode.ts';
 import type { Frame } from '../../ldap/framer.ts';
@@ -181,7 +180,7 @@ export class Client implements ConnectionHandler {
 
   /** Runs `work` after others had their turn. */
   later(work: () => void): void {
-    void yieldToLoop().then(() => {
+    this.directory.turns.queue(() => {
       if (this.connection.open) work();
     });
   }

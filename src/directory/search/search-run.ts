@@ -50,8 +50,10 @@ export type SearchState =
 
 /** Below this many candidates they are listed; above, entries are scanned in order. */
 const MOST_LISTED = 1000;
-/** Entries between two looks at the clock. */
+/** Most entries between two looks at the clock; fewer where a filter is so long that an entry takes its time. */
 const CLOCK_STRIDE = 64;
+/** Candidates that need no clock at all. */
+const MOST_UNTIMED = 4;
 /** A slice of work between two turns of the event loop. */
 export const SLICE_MS = 1;
 
@@ -66,6 +68,7 @@ export class SearchRun {
   #last: number;
   #deadline = -1;
   #looked = 0;
+  #stride = 1;
   delivered = 0;
 
   constructor(task: SearchTask, environment: SearchEnvironment, session: Session, sink: EntrySink) {
@@ -85,33 +88,42 @@ export class SearchRun {
     return this.#last;
   }
 
+  /** True when there is next to nothing to do. */
+  get short(): boolean {
+    return this.#candidates !== undefined && this.#candidates.length <= MOST_UNTIMED;
+  }
+
   /** Goes on until done, blocked, or for one slice. */
   step(): SearchState {
     const { clock } = this.#environment;
     const task = this.#task;
     const candidates = this.#candidates;
-    // Few candidates need no clock at all.
-    if (candidates !== undefined && candidates.length <= CLOCK_STRIDE)
-      return this.#run(candidates, Number.POSITIVE_INFINITY);
+    if (this.short) return this.#run(candidates, Number.POSITIVE_INFINITY, 0);
     const now = clock.monotonic();
     if (this.#deadline < 0)
       this.#deadline = task.timeLimitMs === 0 ? Number.POSITIVE_INFINITY : now + task.timeLimitMs;
     if (now >= this.#deadline) return 'timeLimit';
-    return this.#run(candidates, now + SLICE_MS);
+    return this.#run(candidates, now + SLICE_MS, now);
   }
 
-  #run(candidates: readonly number[] | undefined, sliceEnd: number): SearchState {
+  #run(candidates: readonly number[] | undefined, sliceEnd: number, sliceStart: number): SearchState {
     const task = this.#task;
     const { database, access, clock } = this.#environment;
     const context = this.#context;
     const { view, session } = context;
-    let stride = CLOCK_STRIDE;
+    let stride = this.#stride;
+    let looked = sliceStart;
     for (;;) {
       const id = candidates === undefined ? database.store.nextId(this.#next) : (candidates[this.#next] ?? 0);
       if (id === 0) return 'done';
-      if (--stride === 0) {
-        if (clock.monotonic() >= sliceEnd) return 'more';
-        stride = CLOCK_STRIDE;
+      if (stride-- <= 0) {
+        const now = clock.monotonic();
+        const took = now - looked;
+        looked = now;
+        if (took < SLICE_MS / 8) this.#stride = Math.min(CLOCK_STRIDE, this.#stride * 2);
+        else if (took > SLICE_MS / 2) this.#stride = Math.max(1, this.#stride >> 1);
+        stride = this.#stride;
+        if (now >= sliceEnd) return 'more';
       }
       this.#next = candidates === undefined ? id : this.#next + 1;
       if (!inScope(database, id, task) || !database.read(id, view)) continue;

@@ -54,7 +54,10 @@ export function startSync(
   // A cookie must never stand for what a crash could undo.
   directory.database.store.flush().then(
     () => operation.begin(),
-    (error: unknown) => client.failed('searchRequest', messageId, error),
+    (error: unknown) => {
+      operation.cancel();
+      client.failed('searchRequest', messageId, error);
+    },
   );
 }
 
