@@ -9,7 +9,7 @@
  * The socket knows the test's own user as the administrator (SASL EXTERNAL).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { appendFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
@@ -256,6 +256,20 @@ export class Slapd implements AsyncDisposable {
   /** Adds a line to slapd.conf; seen after the next start. */
   async configure(...lines: string[]): Promise<void> {
     await appendFile(join(this.folder, 'slapd.conf'), `${lines.join('\n')}\n`);
+  }
+
+  /** Takes lines out of slapd.conf; seen after the next start. */
+  async withoutLines(pattern: RegExp): Promise<void> {
+    const path = join(this.folder, 'slapd.conf');
+    const lines = (await readFile(path, 'utf8')).split('\n');
+    await writeFile(path, lines.filter((line) => !pattern.test(line)).join('\n'));
+  }
+
+  /** Throws all entries away; only while stopped. */
+  async empty(): Promise<void> {
+    if (this.running) throw new Error('empty needs a stopped slapd');
+    await rm(join(this.folder, 'data'), { recursive: true });
+    await mkdir(join(this.folder, 'data'));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
