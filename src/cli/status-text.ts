@@ -96,10 +96,12 @@ export function formatEdgeTable(edges: readonly EdgeSyncStatus[], now: number): 
   return [table, ...failures].join('\n');
 }
 
-/** How many recipients the edge has; during a load, of how many. */
-function progressOf({ pushed, total }: EdgeSyncStatus): string {
+/** How many recipients the edge has; during a load, of how many. One that was in step when the hub started got none, and has them all. */
+function progressOf({ pushed, total, state }: EdgeSyncStatus): string {
   if (total === undefined) return formatCount(pushed);
-  return pushed >= total ? formatCount(total) : `${formatCount(pushed)}/${formatCount(total)}`;
+  return state === 'Synchronized' || pushed >= total
+    ? formatCount(total)
+    : `${formatCount(pushed)}/${formatCount(total)}`;
 }
 
 export function formatWarnings(warnings: readonly Warning[]): string {

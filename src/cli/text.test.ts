@@ -112,6 +112,11 @@ describe('status for people', () => {
     expect(text).toContain('edge1: nothing answers');
     expect(text.endsWith('health: ok')).toBe(true);
   });
+
+  it('an edge that was in step when the hub started has all recipients, though none was sent', () => {
+    const edges = HUB.edges.map((edge) => ({ ...edge, state: 'Synchronized' as const, pushed: 0 }));
+    expect(formatStatus({ ...HUB, edges })).toMatch(/edge1 +Synchronized +- +never +2 +8 +0/);
+  });
 });
 
 describe('tables', () => {
