@@ -7,7 +7,7 @@ import { decodeValue } from './value.ts';
 
 const LEASE_ACTIONS = ['acquire', 'renew', 'release'] as const;
 const LEASE_STATES = ['free', 'held', 'orphaned', 'expired'] as const;
-const REMOVAL_ACTIONS = ['list', 'approve', 'reject'] as const;
+const REMOVAL_ACTIONS = ['list', 'approve', 'reject', 'reopen'] as const;
 
 export type LeaseAction = (typeof LEASE_ACTIONS)[number];
 export type LeaseState = (typeof LEASE_STATES)[number];
@@ -61,8 +61,11 @@ export interface RemovalsRequest {
 }
 
 export interface RemovalsResponse {
+  /** Marks that wait for a decision. */
   readonly pending: number;
+  /** Carried out by this request. */
   readonly approved: number;
+  /** Kept by this request; for `list` and `reopen`, those that are kept now. */
   readonly rejected: number;
 }
 
@@ -195,7 +198,7 @@ export function encodeRemovalsRequest(value: RemovalsRequest): Buffer {
 
 export function decodeRemovalsRequest(value: Buffer | undefined): RemovalsRequest {
   return inSequence(value, (reader) => ({
-    action: REMOVAL_ACTIONS[reader.enumerated(2)] as RemovalAction,
+    action: REMOVAL_ACTIONS[reader.enumerated(REMOVAL_ACTIONS.length - 1)] as RemovalAction,
     kind: reader.text(TAG.utf8String),
   }));
 }

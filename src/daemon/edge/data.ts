@@ -3,9 +3,13 @@ import type { Directory, Update } from '../../directory/directory.ts';
 
 const SLICE = 1000;
 
-/** Lookups answer "temporarily unable" until a hub has compared everything: the stored hashes were made with another key. */
+/**
+ * The stored hashes were made with another key and can match nothing any more: they go, and lookups answer "temporarily unable" until
+ * the hub has loaded everything. Left where they are, the removal guard would take them for addresses that the source has lost.
+ */
 export async function forgetLoad(directory: Directory): Promise<void> {
   await directory.apply([stateNone('recipients')]);
+  await deleteChildren(directory, 'cn=Recipients');
 }
 
 /** Takes hubs, edges, and (unless kept) recipients and domains out. */
