@@ -1,5 +1,6 @@
 /** The hub daemon: wires trust store, configuration directory, source, mirror and the links to the edges. Nothing is decided here. */
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
 import { createControlApp, serveControl } from '../admin/control-server.ts';
 import type { Clock } from '../base/clock.ts';
 import { PosternError } from '../base/error.ts';
@@ -26,8 +27,15 @@ import { hubStatus, NO_SOURCE } from './hub/status.ts';
 import { subscriptionRoutes } from './hub/subscription-routes.ts';
 import { syncRoutes } from './hub/sync-routes.ts';
 
+/**
+ * What an entry of the source leaves behind dies at once. A small nursery costs no time, and the engine's own choice costs 100 MiB
+ * (measured: a million recipients, 40 s of processor time either way).
+ */
+const NURSERY = '--max-semi-space-size=8';
+
 /** Runs until `signal` aborts; throws when it cannot start, or when a store has failed. */
 export function runHub(config: HubConfig, signal: AbortSignal): Promise<void> {
+  setFlagsFromString(NURSERY);
   return runDaemon('hub', config, signal, (parts) => startHub(config, parts));
 }
 

@@ -57,9 +57,9 @@ export class EdgeRegister {
     );
   }
 
-  async statuses(chosen: readonly EdgeLink[]): Promise<EdgeSyncStatus[]> {
+  async statuses(chosen: readonly EdgeLink[], ask: boolean): Promise<EdgeSyncStatus[]> {
     const names = new Set(chosen.map((link) => link.name));
-    const facts = await this.facts(false);
+    const facts = await this.facts(ask);
     return facts.filter(({ edge }) => names.has(edge.name)).map(edgeSyncStatus);
   }
 

@@ -77,6 +77,11 @@ export class Links {
     for (const link of this.#links.values()) link.pokeConfiguration();
   }
 
+  /** The source has confirmed the mirror. */
+  confirm(): void {
+    for (const link of this.#links.values()) link.confirm();
+  }
+
   async stopAll(): Promise<void> {
     this.#stopped = true;
     await Promise.all(this.all.map((link) => link.stop()));

@@ -43,26 +43,22 @@ export function syncRoutes(app: Hono, options: SyncRoutesOptions): void {
   app.post('/v1/sync/run', async (context) => {
     const body = await parseBody(context, runBody);
     const chosen = links.chosen(body.edge);
-    return streamText(context, async (stream) => {
-      const gone = new AbortController();
-      stream.onAbort(() => gone.abort());
-      const signal = AbortSignal.any([options.signal, gone.signal]);
-      const statuses = () => register.statuses(chosen);
-      try {
-        for await (const report of runSync({
-          links: chosen,
-          follower,
-          mirror,
-          full: body.full,
-          statuses,
-          clock,
-          signal,
-        }))
-          await stream.writeln(JSON.stringify(report));
-      } catch (error) {
-        if (!signal.aborted) throw error;
-      }
-    });
+    return streamText(
+      context,
+      async (stream) => {
+        const gone = new AbortController();
+        stream.onAbort(() => gone.abort());
+        const signal = AbortSignal.any([options.signal, gone.signal]);
+        const statuses = (last: boolean) => register.statuses(chosen, last);
+        const run = { links: chosen, follower, mirror, full: body.full, statuses, clock, signal };
+        try {
+          for await (const report of runSync(run)) await stream.writeln(JSON.stringify(report));
+        } catch (error) {
+          if (!signal.aborted) throw error;
+        }
+      },
+      (error) => Promise.resolve(log.error('a synchronisation that was asked for failed', { error })),
+    );
   });
 
   app.post('/v1/sync/verify', async (context) => {
