@@ -85,6 +85,7 @@ async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
       random,
       log: log.child('source'),
       pollEveryMs: config.schedule.recipients,
+      onConfirmed: () => links.confirm(),
     });
     const started = follower;
     lifecycle.add('source', () => started.stop());

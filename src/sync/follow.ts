@@ -36,6 +36,8 @@ export interface FollowOptions {
   readonly log: Log;
   /** How often a feed that isn't live is read, milliseconds. */
   readonly pollEveryMs: number;
+  /** The source has told everything, also when that was nothing new: `lastConfirmed` has moved. Not for every change of a live feed. */
+  readonly onConfirmed?: () => void;
   /** How often a live one is opened anew, so that a change it has lost is found; a day unless told, milliseconds. */
   readonly reopenEveryMs?: number;
 }
@@ -206,8 +208,10 @@ export class SourceFollower implements AsyncDisposable {
   /** The source has told everything up to now. */
   async #confirmed(first: boolean): Promise<void> {
     const { feed, mirror, clock, log } = this.#options;
+    if (first) await mirror.flushed();
+    this.#lastConfirmed = clock.now();
     if (first) {
-      await mirror.flushed();
+      this.#options.onConfirmed?.();
       if (
         this.#failures > 0 ||
         mirror.position.sequence !== this.#sequence ||
@@ -221,7 +225,6 @@ export class SourceFollower implements AsyncDisposable {
       for (const { resolve } of this.#served.splice(0)) resolve();
       if (this.#asked.length > 0) this.#interrupt.abort();
     }
-    this.#lastConfirmed = clock.now();
   }
 
   #failed(error: unknown, signal: AbortSignal): 'failed' | 'interrupted' {

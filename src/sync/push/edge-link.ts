@@ -110,6 +110,7 @@ export class EdgeLink {
   #running: Promise<void> | undefined;
   #client: LdapClient | undefined;
   #refresh: (() => void) | undefined;
+  #push: RecipientPush | undefined;
   #leaseId: Buffer | undefined;
   #compareAll = false;
   /** Raised with every change of the configuration. */
@@ -147,6 +148,11 @@ export class EdgeLink {
     this.#configuration++;
     this.#update({ configurationDue: true });
     this.#refresh?.();
+  }
+
+  /** The source has confirmed the mirror: the edge is told at once. */
+  confirm(): void {
+    this.#push?.confirm();
   }
 
   /** Gives the connection up and begins again at once; with `compareAll`, the next session compares every entry. */
@@ -245,6 +251,7 @@ export class EdgeLink {
     } finally {
       this.#client = undefined;
       this.#refresh = undefined;
+      this.#push = undefined;
       signal.removeEventListener('abort', onAbort);
       await leaving;
       await lease?.stop(false);
@@ -301,6 +308,7 @@ export class EdgeLink {
       },
     });
     this.#compareAll = false;
+    this.#push = push;
     await push.run(signal);
   }
 

@@ -64,6 +64,7 @@ export class RecipientPush implements MirrorListener {
   #pushed = 0;
   #inFlight = 0;
   #confirmedSent: number | undefined;
+  #confirmDue = false;
   #lost: PosternError | undefined;
 
   constructor(options: RecipientPushOptions) {
@@ -89,6 +90,12 @@ export class RecipientPush implements MirrorListener {
   /** Lets the mirror slow its source down rather than pile changes up here. */
   room(): Promise<void> | undefined {
     return this.#queue.room();
+  }
+
+  /** The source has just confirmed the mirror: the edge is told at once, for it may have been without news for long. */
+  confirm(): void {
+    this.#confirmDue = true;
+    this.#signal();
   }
 
   /** Runs until the connection ends or `signal` aborts; rejects with why. */
@@ -204,12 +211,14 @@ export class RecipientPush implements MirrorListener {
 
   /** Waits for a batch (or the time to confirm) and sends it. */
   async #nextBatch(signal: AbortSignal): Promise<void> {
-    if (this.#queue.isEmpty && !this.#queue.overflowed) {
-      const confirm = await this.#waitForWork(signal);
+    let confirm = this.#confirmDue;
+    if (this.#queue.isEmpty && !this.#queue.overflowed && !confirm) {
+      confirm = await this.#waitForWork(signal);
       if (this.#lost !== undefined) throw this.#lost;
-      if (confirm) await this.#confirm();
     }
+    // With a batch goes a confirmation anyhow.
     await this.#drainQueue(signal);
+    if (confirm || this.#confirmDue) await this.#confirm();
   }
 
   async #drainQueue(signal: AbortSignal): Promise<void> {
@@ -283,6 +292,8 @@ export class RecipientPush implements MirrorListener {
   }
 
   async #confirm(): Promise<void> {
+    // An incomplete walk tells it in the end by itself.
+    this.#confirmDue = false;
     const confirmed = this.#options.lastConfirmed();
     if (this.#complete && confirmed !== undefined && confirmed !== this.#confirmedSent)
       await this.#send([], 0);
