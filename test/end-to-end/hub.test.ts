@@ -232,6 +232,27 @@ describe('with a subscription', () => {
     expect(await lookup('user.7@example.org')).toBe('notOurs');
   });
 
+  it('without a source it pushes topology and domains, and takes no recipient away', async () => {
+    await site.hubDaemon?.stop();
+    const config = await readFile(site.hubFile, 'utf8');
+    await writeFile(site.hubFile, config.slice(0, config.indexOf('[source]')));
+    await site.startHub();
+    await hub('POST', '/v1/domains', { domain: 'example.com' });
+    expect(await run()).toMatchObject([{ edge: 'edge1', state: 'Synchronized', total: 0 }]);
+    const edge = await site.edgeDaemon?.control.call<EdgeStatus>('GET', '/v1/status');
+    expect(edge?.kinds).toMatchObject([
+      { kind: 'recipients', entries: 100, pendingRemovals: 0, loadState: 'complete' },
+      { kind: 'domains', entries: 1, loadState: 'complete' },
+      { kind: 'topology', entries: 1, loadState: 'complete' },
+    ]);
+    expect(await verify()).toMatchObject({ level: 'nothing', equal: true });
+    await expect(verify({ source: true })).rejects.toMatchObject({ code: 'refused' });
+    expect(await hub<HubStatus>('GET', '/v1/status')).toMatchObject({
+      source: { state: 'none' },
+      warnings: [],
+    });
+  });
+
   it('shows its directory without secrets, and finds its files sound', async () => {
     const lines: string[] = [];
     await site.hubDaemon?.control.stream('POST', '/v1/directory/export', {}, (line) => lines.push(line));
@@ -252,29 +273,5 @@ describe('with a subscription', () => {
     expect(await site.hubDaemon?.stop()).toBe(0);
     expect(site.log('hub')).not.toMatch(/ error /);
     expect(await readdir(site.hubData)).not.toContain('ldapi');
-  });
-});
-
-describe('a hub without a source', () => {
-  it('pushes topology and domains, and takes no recipient away', async () => {
-    const config = await readFile(site.hubFile, 'utf8');
-    await writeFile(site.hubFile, config.slice(0, config.indexOf('[source]')));
-    await site.startHub();
-    await site.edgeDaemon?.control.call('DELETE', '/v1/subscription?keepData=true');
-    await site.subscribe();
-    await hub('POST', '/v1/domains', { domain: 'example.com' });
-    expect(await run()).toMatchObject([{ edge: 'edge1', state: 'Synchronized', total: 0 }]);
-    const edge = await site.edgeDaemon?.control.call<EdgeStatus>('GET', '/v1/status');
-    expect(edge?.kinds).toMatchObject([
-      { kind: 'recipients', entries: 100, pendingRemovals: 0 },
-      { kind: 'domains', entries: 1, loadState: 'complete' },
-      { kind: 'topology', entries: 1, loadState: 'complete' },
-    ]);
-    expect(await verify()).toMatchObject({ level: 'nothing', equal: true });
-    await expect(verify({ source: true })).rejects.toMatchObject({ code: 'refused' });
-    expect(await hub<HubStatus>('GET', '/v1/status')).toMatchObject({
-      source: { state: 'none' },
-      warnings: [],
-    });
   });
 });
