@@ -27,6 +27,8 @@ export interface KindStatus {
   readonly loadState: LoadState;
   readonly entries: number;
   readonly pendingRemovals: number;
+  /** Removals that an administrator rejected: these entries answer although the source does not have them. */
+  readonly keptRemovals: number;
   readonly lastConfirmed: number | undefined;
 }
 

@@ -33,7 +33,9 @@ function formatEdge(status: EdgeStatus): string {
       kind.kind,
       kind.loadState,
       formatCount(kind.entries),
-      String(kind.pendingRemovals),
+      kind.keptRemovals > 0
+        ? `${kind.pendingRemovals} (${kind.keptRemovals} rejected)`
+        : String(kind.pendingRemovals),
       kind.lastConfirmed === undefined ? 'never' : formatAge(kind.lastConfirmed, now),
     ]),
   );

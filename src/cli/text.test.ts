@@ -25,6 +25,7 @@ const EDGE: EdgeStatus = {
       loadState: 'complete',
       entries: 12_345,
       pendingRemovals: 2,
+      keptRemovals: 0,
       lastConfirmed: NOW - 60_000,
     },
   ],

@@ -99,6 +99,7 @@ async function startEdge(config: EdgeConfig, parts: DaemonParts): Promise<void> 
       lease.reset(trust.value.lease.epoch);
       directory.terminate((session) => session.identity.role !== ROLE.localReader);
       await clearData(directory, keepData);
+      removals.forget();
       await credentials.showAccounts();
       return keepData
         ? 'Its data stay and are answered from until they are too old. Remove it on the hub, too.'
@@ -155,6 +156,7 @@ async function kindStatuses(directory: Directory, removals: RemovalService): Pro
       loadState: load.loadState,
       entries: directory.database.tree.childCount(directory.resolve(bases[kind])),
       pendingRemovals: kind === 'topology' ? 0 : await removals.pending(kind),
+      keptRemovals: kind === 'topology' ? 0 : await removals.kept(kind),
       lastConfirmed: load.lastConfirmedMs,
     });
   }

@@ -123,7 +123,7 @@ function formatVerify(result: VerifyDocument): string {
   ].join('\n');
 }
 
-function removals(action: 'approve' | 'reject', brief: string, done: string) {
+function removals(action: 'approve' | 'reject' | 'reopen', brief: string, done: string) {
   return buildCommand({
     docs: { brief },
     parameters: { flags: { ...common, edge: edgeFlag }, aliases: commonAliases },
@@ -158,6 +158,11 @@ export const syncRoutes = buildRouteMap({
       'reject',
       'Keep the recipients whose removal the guard holds back, and compare with the source again',
       'rejected; these recipients go on answering',
+    ),
+    reopen: removals(
+      'reopen',
+      'Put rejected removals back on the list, so that they can be approved',
+      'wait for "postern sync approve" again',
     ),
   },
 });

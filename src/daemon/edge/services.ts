@@ -13,7 +13,7 @@ import { openStore, type RecordStore } from '../../directory/store/store.ts';
 import { POSTERN_CONTROL, POSTERN_EXTENDED } from '../../ldap/postern-oid.ts';
 import type { EdgeDescription } from '../../subscription/edge-subscription.ts';
 import type { EdgeTrustState } from '../../subscription/trust-state.ts';
-import { answerContentDigest } from '../../sync/edge/content-service.ts';
+import { ContentService } from '../../sync/edge/content-service.ts';
 import { LeaseService } from '../../sync/edge/lease-service.ts';
 import { RemovalService } from '../../sync/edge/removal-service.ts';
 import { WritePolicy } from '../../sync/edge/write-policy.ts';
@@ -51,6 +51,7 @@ export async function openEdgeServices(
   const lease = new LeaseService({ trust, clock, random, log: log.child('lease') });
   // The services are handed to the directory and the directory to them: none looks at it before it is there.
   const current = (): Directory => directory;
+  const content = new ContentService({ directory: current, digestKey: () => keys.digestKey });
   const removals = new RemovalService({ directory: current, trust, clock });
   const policy = new WritePolicy({
     directory: current,
@@ -68,7 +69,10 @@ export async function openEdgeServices(
     clock,
     random,
     log: log.child('credentials'),
-    onNewAddressKey: () => forgetLoad(directory),
+    onNewAddressKey: async () => {
+      await forgetLoad(directory);
+      removals.forget();
+    },
     onAccountsChanged: () => void directory.terminate((session) => isOver(session, { trust, clock })),
   });
   const hooks: DirectoryHooks = {
@@ -96,7 +100,7 @@ export async function openEdgeServices(
       [POSTERN_EXTENDED.lease]: ({ value }, session) => lease.handle(value, session, hubOf(session)),
       [POSTERN_EXTENDED.contentDigest]: ({ value }, session) => {
         hubOf(session);
-        return answerContentDigest(directory, keys.digestKey, value);
+        return content.handle(value, session);
       },
       [POSTERN_EXTENDED.removals]: ({ value }, session) => {
         hubOf(session);

@@ -78,13 +78,13 @@ export class EdgeRegister {
     };
   }
 
-  /** Approves or rejects the removals that an edge holds back; returns how many. Throws `refused` when the edge isn't connected. */
-  async decide(link: EdgeLink, action: 'approve' | 'reject'): Promise<number> {
+  /** Approves, rejects or reopens the removals that an edge holds back; returns how many. Throws `refused` when the edge isn't connected. */
+  async decide(link: EdgeLink, action: 'approve' | 'reject' | 'reopen'): Promise<number> {
     const client = connected(link);
     let count = 0;
     for (const kind of GUARDED_KINDS) {
       const answer = await removals(client, action, kind, DECIDE_WITHIN_MS);
-      count += action === 'approve' ? answer.approved : answer.rejected;
+      count += { approve: answer.approved, reject: answer.rejected, reopen: answer.pending }[action];
     }
     await this.#count(link);
     return count;

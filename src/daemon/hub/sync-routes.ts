@@ -86,31 +86,30 @@ export function syncRoutes(app: Hono, options: SyncRoutesOptions): void {
     return context.json(documents);
   });
 
-  app.post('/v1/sync/approve', async (context) => {
-    const chosen = links.chosen((await parseBody(context, decideBody)).edge);
-    for (const link of chosen) connected(link);
-    const results = [];
-    for (const link of chosen)
-      results.push({ edge: link.name, count: await register.decide(link, 'approve') });
-    log.info('held-back removals were approved', { edges: results.map((result) => result.edge).join(' ') });
-    return context.json(results);
-  });
+  for (const action of ['approve', 'reject', 'reopen'] as const) {
+    app.post(`/v1/sync/${action}`, async (context) => {
+      const chosen = links.chosen((await parseBody(context, decideBody)).edge);
+      for (const link of chosen) connected(link);
+      const results = [];
+      for (const link of chosen)
+        results.push({ edge: link.name, count: await register.decide(link, action) });
+      log.info('an administrator decided about held-back removals', {
+        decision: action,
+        edges: results.map((result) => result.edge).join(' '),
+      });
+      // What came back to the source meanwhile must be answered for again by right, not by a mark.
+      if (action === 'reject') rereadLater();
+      return context.json(results);
+    });
+  }
 
-  app.post('/v1/sync/reject', async (context) => {
-    const chosen = links.chosen((await parseBody(context, decideBody)).edge);
-    for (const link of chosen) connected(link);
-    const results = [];
-    for (const link of chosen)
-      results.push({ edge: link.name, count: await register.decide(link, 'reject') });
-    log.info('held-back removals were rejected', { edges: results.map((result) => result.edge).join(' ') });
-    // What came back to the source meanwhile must be answered for again by right, not by a mark.
+  const rereadLater = (): void => {
     follower
       ?.runNow({ full: true })
       .catch((error: unknown) =>
         log.warn('the source could not be reread after a rejection', { why: describeError(error) }),
       );
-    return context.json(results);
-  });
+  };
 }
 
 async function reread(follower: SourceFollower | undefined): Promise<void> {

@@ -5,15 +5,22 @@ import {
   type Entry,
   type ExtendedReply,
   refuse,
+  type Session,
   SUCCESS,
 } from '../../directory/directory.ts';
 import {
+  type ContentDigestRequest,
   decodeContentDigestRequest,
   encodeBucketEntries,
   encodeContentDigestSummary,
 } from '../../ldap/postern-extended.ts';
 import { bucketOf, type ContentAttribute, DigestSum, entryHash } from '../content-digest.ts';
 import { guidBytes } from '../recipient.ts';
+
+/** Entries that one answer names; hubs choose buckets of about 2,000. */
+const MOST_LISTED = 50_000;
+/** Requests that wait for their walk. */
+const MOST_WAITING = 16;
 
 /** Where the entries of a kind stand. */
 export const KIND_BASES: Readonly<Record<string, string>> = {
@@ -37,15 +44,47 @@ export function intendedContent(entry: Entry): { id: Buffer; attributes: Content
   return { id, attributes };
 }
 
-/** Answers the contentDigest operation. `digestKey` undefined: no key yet, so nothing can be stored. */
-export async function answerContentDigest(
+export interface ContentServiceOptions {
+  readonly directory: () => Directory;
+  /** Undefined: no key yet, so nothing can be stored. */
+  readonly digestKey: () => Buffer | undefined;
+}
+
+/** Answers the contentDigest operation: one walk at a time for all hubs together, since each goes over every entry. */
+export class ContentService {
+  readonly #options: ContentServiceOptions;
+  #turn: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
+
+  constructor(options: ContentServiceOptions) {
+    this.#options = options;
+  }
+
+  handle(value: Buffer | undefined, session: Session): Promise<ExtendedReply> {
+    const request = decodeContentDigestRequest(value);
+    if (KIND_BASES[request.kind] === undefined)
+      refuse('unwillingToPerform', `no such kind of data: ${request.kind.slice(0, 40)}`);
+    if (this.#waiting >= MOST_WAITING) refuse('busy', 'other content digests are being computed');
+    this.#waiting++;
+    const answer = this.#turn.then(() => {
+      if (session.ended) refuse('unavailable', 'the connection has ended');
+      return walk(this.#options.directory(), this.#options.digestKey(), request);
+    });
+    this.#turn = answer
+      .catch(() => undefined)
+      .then(() => {
+        this.#waiting--;
+      });
+    return answer;
+  }
+}
+
+async function walk(
   directory: Directory,
   digestKey: Buffer | undefined,
-  value: Buffer | undefined,
+  { kind, bits, prefix }: ContentDigestRequest,
 ): Promise<ExtendedReply> {
-  const { kind, bits, prefix } = decodeContentDigestRequest(value);
-  const base = KIND_BASES[kind];
-  if (base === undefined) refuse('unwillingToPerform', `no such kind of data: ${kind.slice(0, 40)}`);
+  const base = KIND_BASES[kind] ?? '';
   const key = digestKey ?? Buffer.alloc(32);
   const total = new DigestSum();
   const buckets = Array.from(
@@ -53,6 +92,7 @@ export async function answerContentDigest(
     () => new DigestSum(),
   );
   const listed: { guid: Buffer; hash: Buffer }[] = [];
+  let tooMany = false;
   await directory.scan({ base, scope: 'one' }, (entry) => {
     const content = intendedContent(entry);
     if (content === undefined) return;
@@ -60,12 +100,15 @@ export async function answerContentDigest(
     if (prefix !== undefined && bucket !== prefix) return;
     const hash = entryHash(key, content.id, content.attributes);
     if (prefix !== undefined) {
-      listed.push({ guid: content.id, hash });
+      if (listed.length < MOST_LISTED) listed.push({ guid: content.id, hash });
+      else tooMany = true;
       return;
     }
     total.add(hash);
     buckets[bucket]?.add(hash);
   });
+  if (tooMany)
+    refuse('adminLimitExceeded', `a bucket of more than ${MOST_LISTED} entries: ask with more bits`);
   if (prefix !== undefined) return { result: SUCCESS, value: encodeBucketEntries(listed) };
   const plain = (sum: DigestSum) => ({ count: sum.count, digest: sum.toBytes() });
   return {

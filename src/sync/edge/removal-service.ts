@@ -10,14 +10,22 @@ import {
   SUCCESS,
   type Update,
 } from '../../directory/directory.ts';
-import { decodeRemovalsRequest, encodeRemovalsResponse } from '../../ldap/postern-extended.ts';
-import type { ModifyRequest } from '../../ldap/message.ts';
+import { parseFilter } from '../../ldap/filter.ts';
+import {
+  decodeRemovalsRequest,
+  encodeRemovalsResponse,
+  type RemovalsRequest,
+} from '../../ldap/postern-extended.ts';
+import type { Filter, ModifyRequest } from '../../ldap/message.ts';
 import type { EdgeTrustState } from '../../subscription/trust-state.ts';
 import { KIND_BASES } from './content-service.ts';
 import { isPending } from './pending.ts';
 
 /** Entries changed in one transaction. */
 const SLICE = 500;
+const MOST_ATTEMPTS = 5;
+const STILL_MARKED = parseFilter('(&(|(posternPendingDelete=*)(posternPendingAddress=*))(!(posternKept=*)))');
+const STILL_KEPT = parseFilter('(posternKept=*)');
 
 export interface RemovalServiceOptions {
   readonly directory: () => Directory;
@@ -27,8 +35,10 @@ export interface RemovalServiceOptions {
 
 export class RemovalService {
   readonly #options: RemovalServiceOptions;
+  #turn: Promise<unknown> = Promise.resolve();
   /** Counted by one scan when first asked, then kept up to date by the write policy. */
   readonly #pending = new Map<string, number>();
+  readonly #kept = new Map<string, number>();
 
   constructor(options: RemovalServiceOptions) {
     this.#options = options;
@@ -37,23 +47,48 @@ export class RemovalService {
   adjust(kind: string, delta: number): void {
     const known = this.#pending.get(kind);
     if (known !== undefined) this.#pending.set(kind, Math.max(0, known + delta));
+    this.#kept.delete(kind);
   }
 
   async pending(kind: string): Promise<number> {
     const known = this.#pending.get(kind);
     if (known !== undefined) return known;
-    const { length } = await this.#marked(kind);
+    const { length } = await this.#find(kind, STILL_MARKED);
     this.#pending.set(kind, length);
     return length;
   }
 
-  async handle(value: Buffer | undefined): Promise<ExtendedReply> {
-    const { action, kind } = decodeRemovalsRequest(value);
-    if (KIND_BASES[kind] === undefined)
-      refuse('unwillingToPerform', `no such kind of data: ${kind.slice(0, 40)}`);
+  /** Removals that were rejected, and that the source has not taken back since. */
+  async kept(kind: string): Promise<number> {
+    const known = this.#kept.get(kind);
+    if (known !== undefined) return known;
+    const { length } = await this.#find(kind, STILL_KEPT);
+    this.#kept.set(kind, length);
+    return length;
+  }
+
+  /** Forgets what was counted: the data were thrown away. */
+  forget(): void {
+    this.#pending.clear();
+    this.#kept.clear();
+  }
+
+  /** One after the other, since each looks at every entry and changes what the other would. */
+  handle(value: Buffer | undefined): Promise<ExtendedReply> {
+    const request = decodeRemovalsRequest(value);
+    if (KIND_BASES[request.kind] === undefined)
+      refuse('unwillingToPerform', `no such kind of data: ${request.kind.slice(0, 40)}`);
+    const answer = this.#turn.then(() => this.#answer(request));
+    this.#turn = answer.catch(() => undefined);
+    return answer;
+  }
+
+  async #answer({ action, kind }: RemovalsRequest): Promise<ExtendedReply> {
     const counts = { pending: 0, approved: 0, rejected: 0 };
     if (action === 'approve') counts.approved = await this.#carryOut(kind);
     if (action === 'reject') counts.rejected = await this.#keep(kind);
+    if (action === 'reopen') await this.#reopen(kind);
+    if (action === 'list' || action === 'reopen') counts.rejected = await this.kept(kind);
     counts.pending = await this.pending(kind);
     return { result: SUCCESS, value: encodeRemovalsResponse(counts) };
   }
@@ -84,32 +119,53 @@ export class RemovalService {
     return this.#change(kind, (entry) => ({ request: { op: 'modifyRequest', dn: entry.dn, changes } }));
   }
 
+  /** Whoever rejected may think better of it: what was kept is asked about again. */
+  async #reopen(kind: string): Promise<void> {
+    const changes: ModifyRequest['changes'] = [
+      { kind: 'replace', attribute: { type: 'posternKept', values: [] } },
+    ];
+    const kept = await this.#find(kind, STILL_KEPT);
+    await this.#changeAll(kept, STILL_KEPT, (entry) => ({
+      request: { op: 'modifyRequest', dn: entry.dn, changes },
+    }));
+    this.#pending.delete(kind);
+    this.#kept.delete(kind);
+  }
+
   async #change(kind: string, make: (entry: Entry) => Update): Promise<number> {
-    const directory = this.#options.directory();
-    const marked = await this.#marked(kind);
-    for (let at = 0; at < marked.length; at += SLICE) {
-      const entries = marked.slice(at, at + SLICE).flatMap((id) => directory.readEntry(id) ?? []);
-      await directory.apply(entries.filter(isMarked).map(make));
-    }
+    const marked = await this.#find(kind, STILL_MARKED);
+    await this.#changeAll(marked, STILL_MARKED, make);
     this.#pending.set(kind, 0);
+    this.#kept.delete(kind);
     return marked.length;
   }
 
-  async #marked(kind: string): Promise<number[]> {
+  async #changeAll(ids: readonly number[], still: Filter, make: (entry: Entry) => Update): Promise<void> {
+    for (let at = 0; at < ids.length; at += SLICE)
+      await this.#changeSlice(ids.slice(at, at + SLICE), still, make);
+  }
+
+  /** What the source has back meanwhile, in a change that stood in the queue before, must not be taken away: then it is read again. */
+  async #changeSlice(ids: readonly number[], still: Filter, make: (entry: Entry) => Update): Promise<void> {
+    const directory = this.#options.directory();
+    const isKept = (entry: Entry): boolean => entry.values('posternKept').length > 0;
+    for (let attempt = 1; ; attempt++) {
+      const entries = ids
+        .flatMap((id) => directory.readEntry(id) ?? [])
+        .filter((entry) => isPending(entry) && isKept(entry) === (still === STILL_KEPT));
+      try {
+        await directory.apply(entries.map((entry) => ({ ...make(entry), assertion: still })));
+        return;
+      } catch (error) {
+        if (attempt >= MOST_ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  async #find(kind: string, filter: Filter): Promise<number[]> {
     const base = KIND_BASES[kind] ?? '';
     const ids: number[] = [];
-    await this.#options.directory().scan(
-      {
-        base,
-        scope: 'one',
-        filter: '(&(|(posternPendingDelete=*)(posternPendingAddress=*))(!(posternKept=*)))',
-      },
-      (entry) => ids.push(entry.id),
-    );
+    await this.#options.directory().scan({ base, scope: 'one', filter }, (entry) => ids.push(entry.id));
     return ids;
   }
-}
-
-function isMarked(entry: Entry): boolean {
-  return isPending(entry) && entry.values('posternKept').length === 0;
 }

@@ -182,6 +182,17 @@ describe('write policy', () => {
     expect(edge.directory.readEntry(`cn=${guid(1)},cn=Recipients`)?.values('posternKept')).toEqual([]);
   });
 
+  it('reopens what was rejected, to approve it after all', async () => {
+    await edge.commit(remove(1), remove(2), remove(3), remove(4));
+    await ask('reject');
+    expect(await ask('list')).toEqual({ pending: 0, approved: 0, rejected: 4 });
+    await edge.commit(put(4, 4, 104));
+    expect(await ask('list')).toEqual({ pending: 0, approved: 0, rejected: 3 });
+    expect(await ask('reopen')).toEqual({ pending: 3, approved: 0, rejected: 0 });
+    expect(await ask('approve')).toMatchObject({ approved: 3, pending: 0 });
+    expect([1, 2, 3, 4].map(answers)).toEqual([false, false, false, true]);
+  });
+
   it.each(['CN=%s,cn=recipients', 'cn=%s , CN = Recipients', '2.5.4.3=%s,cn=Recipients'])(
     'is not fooled by the spelling %s',
     async (spelling) => {

@@ -156,7 +156,7 @@ export class WritePolicy {
     if (request.op !== 'addRequest') return [update];
     const guarded = kind === 'recipients' ? guardAddresses(request, entry, allowed) : { request, pending: 0 };
     const delta = (guarded.pending > 0 ? 1 : 0) - (waits(entry) ? 1 : 0);
-    if (delta !== 0) this.#options.onPending(kind, delta);
+    if (delta !== 0 || hasMark(entry, 'posternKept')) this.#options.onPending(kind, delta);
     return [withRequest(update, guarded.request)];
   }
 
