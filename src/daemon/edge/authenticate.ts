@@ -61,7 +61,11 @@ export function createAuthenticator(
   return async (attempt) => {
     const { why, ...result } = await authenticate(options, attempt);
     if (why !== undefined)
-      options.log.warn('a bind was refused', { from: attempt.session.connection.remoteAddress, why });
+      options.log.warn('a bind was refused', {
+        from: attempt.session.connection.remoteAddress,
+        as: attempt.name.slice(0, 100),
+        why,
+      });
     return result as AuthenticateResult;
   };
 }

@@ -335,6 +335,10 @@ export class EdgeLink {
       this.#update({ progress, state: 'InProgress' });
       return;
     }
+    if (this.#status.state !== 'Synchronized') {
+      const { log, name } = this.#options;
+      log.info('the edge holds what the mirror holds', { edge: name, recipients: progress.total });
+    }
     const news = progress.settled || progress.settledSequence !== this.#status.progress.settledSequence;
     this.#update({
       progress,
