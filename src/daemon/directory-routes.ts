@@ -29,7 +29,7 @@ export function directoryRoutes(app: Hono, role: string, directory: Directory, s
     await directory.scan({ scope, filter, ...(base === '' ? {} : { base }) }, (entry) => {
       if (sizeLimit === 0 || entries.length < sizeLimit) entries.push(entry);
     });
-    return context.text(entries.map((entry) => formatLdif(entry.dn, selected(entry, attributes))).join('\n'));
+    return context.text(entries.map((entry) => formatLdif(entry.dn, selected(entry, attributes))).join(''));
   });
 
   app.post('/v1/directory/export', (context) =>
@@ -49,7 +49,7 @@ export function directoryRoutes(app: Hono, role: string, directory: Directory, s
       for (const id of found) {
         const entry = directory.readEntry(id);
         if (entry === undefined) continue;
-        lines.push(formatLdif(entry.dn, selected(entry, ['*', '+'])), '\n');
+        lines.push(formatLdif(entry.dn, selected(entry, ['*', '+'])));
         if (lines.length < 1000) continue;
         await stream.write(lines.join(''));
         lines = [];
