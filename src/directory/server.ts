@@ -14,6 +14,7 @@ import { FastSearch } from './protocol/fast-search.ts';
 import { type ClientLimits, READER_LIMITS, STRANGER_LIMITS, TRUSTED_LIMITS } from './protocol/limits.ts';
 import { PageCookies } from './protocol/page-cookie.ts';
 import { SpecialEntries } from './protocol/special-entry.ts';
+import { TransactionBudget } from './protocol/transaction.ts';
 import { ANONYMOUS, ANONYMOUS_ROLE, type ConnectionFacts, type Identity, type Session } from './session.ts';
 
 export interface DirectoryServerOptions {
@@ -34,6 +35,9 @@ export interface DirectoryServerOptions {
   readonly subschema?: (session: Session) => boolean;
 }
 
+/** Octets of all open transactions together. */
+const TRANSACTION_BYTES = 128 << 20;
+
 export class DirectoryServer {
   readonly directory: Directory;
   readonly startTls: boolean;
@@ -42,6 +46,7 @@ export class DirectoryServer {
   readonly cookies: PageCookies;
   readonly special: SpecialEntries;
   readonly fastSearch: FastSearch;
+  readonly transactionBudget = new TransactionBudget(TRANSACTION_BYTES);
   readonly #options: DirectoryServerOptions;
 
   constructor(options: DirectoryServerOptions) {

@@ -116,6 +116,7 @@ export class Client implements ConnectionHandler {
   onClose(): void {
     for (const operation of this.#operations.values()) operation.cancel();
     this.#operations.clear();
+    this.transaction?.release();
     this.transaction = undefined;
     this.session.end();
   }
@@ -213,6 +214,7 @@ export class Client implements ConnectionHandler {
     this.become(this.session.initial);
     for (const operation of this.#operations.values()) if (operation.cancel()) this.finished(operation);
     if (this.transaction !== undefined) this.noticeOfAbort(this.transaction, 'operationsError');
+    this.transaction?.release();
     this.transaction = undefined;
   }
 
@@ -296,6 +298,7 @@ export class Client implements ConnectionHandler {
     if (transaction.take(update, bytes))
       return writeSuccess(this.connection.writer(), messageId, RESPONSE_TAG[update.request.op]);
     this.transaction = undefined;
+    transaction.release();
     this.answer(update.request.op, messageId, resultOf('adminLimitExceeded', 'the transaction is too large'));
     this.noticeOfAbort(transaction, 'adminLimitExceeded');
   }

@@ -60,7 +60,7 @@ function start(client: Client): ExtendedReply {
   // RFC 5805 §3.1 leaves the number to the server: more would help nobody who pipelines.
   if (client.transaction !== undefined) refuse('busy', 'a transaction is open already');
   const identifier = client.directory.random.bytes(4);
-  client.transaction = new Transaction(identifier, limits);
+  client.transaction = new Transaction(identifier, limits, client.server.transactionBudget);
   return { result: SUCCESS, value: identifier };
 }
 
@@ -69,18 +69,21 @@ function end(client: Client, messageId: number, value: Buffer | undefined): unde
   const { transaction } = client;
   if (transaction === undefined || !transaction.identifier.equals(identifier))
     refuse('operationsError', 'no such transaction');
-  client.transaction = undefined;
   if (!commit) {
+    client.transaction = undefined;
+    transaction.release();
     client.reply(messageId, { result: SUCCESS });
     return undefined;
   }
   const operation = client.startedWrite('extendedRequest', messageId);
+  client.transaction = undefined;
   client.directory.committer.submit({
     session: client.session,
     updates: transaction.updates,
     inTransaction: true,
     ask: true,
     done: (outcome) => {
+      transaction.release();
       if (client.finished(operation)) client.reply(messageId, endReply(outcome));
     },
   });

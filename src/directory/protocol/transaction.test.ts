@@ -2,6 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { ask } from '../../../test/support/directory-questions.ts';
 import { addition, type ServedDirectory, serveDirectory } from '../../../test/support/served-directory.ts';
+import { until } from '../../../test/support/until.ts';
+import { Secret } from '../../base/secret.ts';
 import type { LdapClient } from '../../ldap/client.ts';
 import { CONTROL, EXTENDED } from '../../ldap/control.ts';
 import { decodeReadResult, encodeReadRequest } from '../../ldap/control-values.ts';
@@ -69,6 +71,42 @@ describe('transactions', () => {
     expect((await end(writer, identifier)).result.code).toBe(0);
     expect(await names(reader)).toEqual(['cn=a', 'cn=c']);
     expect(groups).toBe(1);
+  });
+
+  it('share their memory, and give it back however they end', async () => {
+    await using served = await serveDirectory();
+    const budget = served.server.transactionBudget;
+    const description = (size: number) => ({ type: 'description', values: [Buffer.alloc(size, 'x')] });
+    const gather = async (
+      client: LdapClient,
+      identifier: Buffer,
+      cn: string,
+      size: number,
+    ): Promise<number> => {
+      const entry = [...PERSON, description(size)];
+      return (await client.add(`cn=${cn},${BASE}`, entry, inside(identifier)).result).operation.result.code;
+    };
+    const clients = await Promise.all(Array.from({ length: 5 }, () => served.client()));
+    const open = await Promise.all(clients.map(start));
+    const codes: number[] = [];
+    for (let n = 0; n < 4; n++) {
+      for (const [i, client] of clients.entries())
+        codes.push(await gather(client, open[i] as Buffer, `c${i}n${n}`, 7_000_000));
+    }
+    // Five times 28 MB are more than all may have together, though none has more than its own.
+    expect(new Set(codes)).toEqual(new Set([0, RESULT_CODE.adminLimitExceeded]));
+    expect(budget.used).toBeGreaterThan(80 << 20);
+    const [committed, aborted, bound, closed] = clients as [LdapClient, LdapClient, LdapClient, LdapClient];
+    expect((await end(committed, open[0] as Buffer)).result.code).toBe(0);
+    await end(aborted, open[1] as Buffer, false);
+    await bound.bind('', new Secret(''));
+    closed.destroy();
+    clients[4]?.destroy();
+    await until(
+      'all memory given back',
+      () => budget.used,
+      (used) => used === 0,
+    );
   });
 
   it('an abort leaves nothing', async () => {
