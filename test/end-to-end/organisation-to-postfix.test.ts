@@ -286,7 +286,7 @@ describe('loaded', () => {
       exitCode: 6,
       stdout: expect.stringContaining('NOTFOUND') as string,
     });
-    expect((await site.edge('lookup', 'user.1@elsewhere.example')).stdout).toContain('notOurs');
+    expect((await site.edge('lookup', 'user.1@elsewhere.example')).stdout).toContain('not ours');
   });
 });
 
