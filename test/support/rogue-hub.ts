@@ -48,12 +48,24 @@ export const CLOSED = -1;
 type Values = Readonly<Record<string, readonly (string | Buffer)[]>>;
 
 export type Write =
-  | { readonly put: string; readonly attributes: Values; readonly plain?: true; readonly controls?: readonly Control[] }
+  | {
+      readonly put: string;
+      readonly attributes: Values;
+      readonly plain?: true;
+      readonly controls?: readonly Control[];
+    }
   | { readonly remove: string; readonly controls?: readonly Control[] }
-  | { readonly modify: string; readonly changes: readonly Modification[]; readonly controls?: readonly Control[] };
+  | {
+      readonly modify: string;
+      readonly changes: readonly Modification[];
+      readonly controls?: readonly Control[];
+    };
 
 export function attributesOf(values: Values): Attribute[] {
-  return Object.entries(values).map(([type, list]) => ({ type, values: list.map((value) => Buffer.from(value)) }));
+  return Object.entries(values).map(([type, list]) => ({
+    type,
+    values: list.map((value) => Buffer.from(value)),
+  }));
 }
 
 export function replaceWith(type: string, ...values: (string | Buffer)[]): Modification {
@@ -222,21 +234,29 @@ export class RogueHub {
     for (const bytes of this.#own('posternCredential')) {
       const record = decodeCredentialRecord(bytes);
       if (record.account.kind === kind)
-        return { userName: record.userName, password: await openCredentialRecord(record, this.node.sealingKeys) };
+        return {
+          userName: record.userName,
+          password: await openCredentialRecord(record, this.node.sealingKeys),
+        };
     }
     throw new Error(`no ${kind} record`);
   }
 
   async hasher(): Promise<AddressHasher> {
     const [bytes] = this.#own('posternSealedKey');
-    const { key } = await openAddressKeyRecord(decodeAddressKeyRecord(bytes ?? Buffer.alloc(0)), this.node.sealingKeys);
+    const { key } = await openAddressKeyRecord(
+      decodeAddressKeyRecord(bytes ?? Buffer.alloc(0)),
+      this.node.sealingKeys,
+    );
     return createAddressHasher(key);
   }
 
   #own(type: string): readonly Buffer[] {
     const [, own] = this.plan.changes;
     if (own?.op !== 'modifyRequest') return [];
-    return own.changes.filter((one) => one.attribute.type === type).flatMap((one) => [...one.attribute.values]);
+    return own.changes
+      .filter((one) => one.attribute.type === type)
+      .flatMap((one) => [...one.attribute.values]);
   }
 
   bindBootstrap(as: HubNode | undefined = this.node): Promise<RogueSession> {
@@ -275,7 +295,11 @@ export class RogueSession implements Disposable {
 
   /** Sends the updates of an open transaction; they are accepted or refused one by one. */
   gather(identifier: Buffer, writes: readonly Write[]): Promise<unknown>[] {
-    const specification: Control = { oid: CONTROL.transactionSpecification, critical: true, value: identifier };
+    const specification: Control = {
+      oid: CONTROL.transactionSpecification,
+      critical: true,
+      value: identifier,
+    };
     return writes.map((write) => {
       const own = write.controls ?? [];
       if ('put' in write) {
@@ -289,7 +313,8 @@ export class RogueSession implements Disposable {
   }
 
   async end(identifier: Buffer, commit = true): Promise<void> {
-    await this.client.extended(EXTENDED.endTransaction, encodeEndTransactionRequest({ commit, identifier })).result;
+    await this.client.extended(EXTENDED.endTransaction, encodeEndTransactionRequest({ commit, identifier }))
+      .result;
   }
 
   async transaction(writes: readonly Write[]): Promise<void> {
@@ -300,18 +325,32 @@ export class RogueSession implements Disposable {
   }
 
   async lease(request: Partial<LeaseRequest> = {}): Promise<LeaseResponse> {
-    const value = encodeLeaseRequest({ action: 'acquire', holder: 'whoever', durationSeconds: 360, ...request });
+    const value = encodeLeaseRequest({
+      action: 'acquire',
+      holder: 'whoever',
+      durationSeconds: 360,
+      ...request,
+    });
     const { operation } = await this.client.extended(POSTERN_EXTENDED.lease, value).result;
     const response = decodeLeaseResponse(operation.value);
     this.leaseId = response.leaseId;
     return response;
   }
 
-  async read(base: string, attributes: readonly string[] = ['*', '+']): Promise<Record<string, Buffer[]> | undefined> {
+  async read(
+    base: string,
+    attributes: readonly string[] = ['*', '+'],
+  ): Promise<Record<string, Buffer[]> | undefined> {
     try {
-      for await (const { operation } of this.client.search({ base, scope: 'base', attributes: [...attributes] })) {
+      for await (const { operation } of this.client.search({
+        base,
+        scope: 'base',
+        attributes: [...attributes],
+      })) {
         if (operation.op !== 'searchResultEntry') continue;
-        return Object.fromEntries(operation.attributes.map(({ type, values }) => [type, values.map((v) => Buffer.from(v))]));
+        return Object.fromEntries(
+          operation.attributes.map(({ type, values }) => [type, values.map((v) => Buffer.from(v))]),
+        );
       }
     } catch (error) {
       if (resultCodeOf(error) !== 32) throw error;
@@ -325,7 +364,10 @@ export class RogueSession implements Disposable {
 }
 
 function asPut({ dn, attributes }: AddRequest, as = dn): Write {
-  return { put: as, attributes: Object.fromEntries(attributes.map(({ type, values }) => [type, [...values]])) };
+  return {
+    put: as,
+    attributes: Object.fromEntries(attributes.map(({ type, values }) => [type, [...values]])),
+  };
 }
 
 /** A recipient's write; the id is any 16-byte hexadecimal text. */
