@@ -2,9 +2,16 @@
 import { systemClock } from '../src/base/clock.ts';
 import { connectLdap } from '../src/ldap/client.ts';
 import { type Slapd, startSlapd } from '../test/support/slapd.ts';
+import { cpuMs } from './process-cost.ts';
 
-/** Seconds from the start of an empty consumer until it holds `count` people of the provider. */
-export async function timeSyncrepl(provider: Slapd, count: number, durable: boolean): Promise<number> {
+export interface SyncreplTime {
+  readonly seconds: number;
+  /** CPU of the consumer, seconds. */
+  readonly cpu: number;
+}
+
+/** From the start of an empty consumer until it holds `count` people of the provider. */
+export async function timeSyncrepl(provider: Slapd, count: number, durable: boolean): Promise<SyncreplTime> {
   const consumer = await startSlapd({
     durable,
     maxSizeBytes: 4 * 2 ** 30,
@@ -22,7 +29,10 @@ export async function timeSyncrepl(provider: Slapd, count: number, durable: bool
   const client = await connectLdap({ target: consumer.url, clock: systemClock });
   try {
     for (;;) {
-      if (await hasLast(client, provider, count)) return (systemClock.monotonic() - start) / 1000;
+      if (await hasLast(client, provider, count)) {
+        const seconds = (systemClock.monotonic() - start) / 1000;
+        return { seconds, cpu: (await cpuMs(consumer.pid ?? 0)) / 1000 };
+      }
       await systemClock.sleep('bench', 50);
     }
   } finally {

@@ -22,12 +22,8 @@ export async function benchFirstLoad(report: Report, slapd: Slapd, options: Firs
   for (let run = 0; run < runs; run++) {
     // Alternating, so that a slow minute of the machine hits both.
     ours.push(await loadOnce(report, slapd, options));
-    nondurable.push(await timeSyncrepl(slapd, count, false));
-    report.note(`syncrepl, not durable: ${round(nondurable.at(-1) ?? 0)} s`);
-    if (run < durableRuns) {
-      durable.push(await timeSyncrepl(slapd, count, true));
-      report.note(`syncrepl, durable: ${round(durable.at(-1) ?? 0)} s`);
-    }
+    nondurable.push(await peerOnce(report, slapd, count, false));
+    if (run < durableRuns) durable.push(await peerOnce(report, slapd, count, true));
   }
   const mine = median(ours);
   report.add({ name: 'first-load-s', value: mine, unit: 's' });
@@ -39,6 +35,14 @@ export async function benchFirstLoad(report: Report, slapd: Slapd, options: Firs
     const peer = median(times);
     report.add({ name, value: peer / mine, unit: 'ratio', peer, ratio: peer / mine });
   }
+}
+
+async function peerOnce(report: Report, slapd: Slapd, count: number, durable: boolean): Promise<number> {
+  const { seconds, cpu } = await timeSyncrepl(slapd, count, durable);
+  report.note(
+    `syncrepl, ${durable ? 'durable' : 'not durable'}: ${round(seconds)} s; CPU of the consumer ${round(cpu)} s`,
+  );
+  return seconds;
 }
 
 async function loadOnce(report: Report, slapd: Slapd, options: FirstLoadOptions): Promise<number> {

@@ -70,7 +70,8 @@ async function idleCycleOfSmall(report: Report, profile: string | undefined) {
   await using organisation = await startOrganisation(SMALL);
   await using site = await BenchSite.create({ profile });
   await site.load(await slapdSource(organisation, site.deployment.folder), SMALL);
-  return idleCycle(report, site, `${SMALL} recipients`);
+  // Awaited here: the site goes when this function ends.
+  return await idleCycle(report, site, `${SMALL} recipients`);
 }
 
 /** Ends the edge and starts it again; milliseconds from the start of the process to the first right answer. */
