@@ -1,4 +1,5 @@
 /** What both daemons do around their own work: log, lock of the data folder, stop in good order, stop when a store has failed. */
+import { stat } from 'node:fs/promises';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { isPosternError, PosternError } from '../base/error.ts';
 import { type Files, systemFiles } from '../base/files.ts';
@@ -37,8 +38,11 @@ export async function runDaemon(
   const lifecycle = new Lifecycle(log);
   const failed = new AbortController();
   const stopping = AbortSignal.any([signal, failed.signal]);
+  // Sockets exist for an instant before they get their mode: nobody else shall reach them then, whatever umask we were started with.
+  process.umask(0o077);
   try {
     await makeDataFolder(files, config.data);
+    await checkDataFolder(config.data);
     const lock = await lockFolder(config.data);
     lifecycle.add('lock', () => lock.release());
     await start({
@@ -74,6 +78,23 @@ async function makeDataFolder(files: Files, folder: string): Promise<void> {
       fields: { folder },
     });
   }
+}
+
+/** Whoever can rename things in the data folder can put a trust store of his own there. */
+async function checkDataFolder(folder: string): Promise<void> {
+  const { mode, uid } = await stat(folder);
+  const own = process.geteuid?.();
+  if ((mode & 0o022) === 0 && (own === undefined || own === 0 || uid === own)) return;
+  throw new PosternError(
+    'config.invalid',
+    (mode & 0o022) === 0
+      ? `the data folder ${folder} belongs to another user`
+      : `others may write to the data folder ${folder}`,
+    {
+      hint: `give it to the user of the daemon alone: chown ${own ?? ''} ${folder}; chmod 0700 ${folder}`,
+      fields: { folder },
+    },
+  );
 }
 
 /** Somebody else's certificate, as the configuration names it. */
