@@ -32,7 +32,7 @@ export const EDGE_ACCESS: AccessPolicy = {
     {
       roles: [ROLE.localReader],
       subtree: 'cn=AcceptedDomains,cn=Configuration',
-      attributes: ['objectClass', 'cn', 'posternDomainKind'],
+      attributes: ['objectClass', 'cn', 'posternDomainKind', 'posternCatchAll'],
       rights: ['search', 'compare', 'read'],
     },
     { roles: [ROLE.bootstrap], subtree: 'cn=Hubs,cn=Configuration', rights: ['search', 'compare', 'read'] },

@@ -7,6 +7,7 @@ import type { Random } from '../../base/random.ts';
 import { parseCertificate } from '../../certificate/parse.ts';
 import type { Pin } from '../../certificate/pin.ts';
 import type { TrustStore } from '../../certificate/trust-store.ts';
+import { parseAccountName } from '../../credential/account-name.ts';
 import { judgeBind } from '../../credential/bind.ts';
 import type { Account } from '../../credential/account.ts';
 import {
@@ -63,11 +64,19 @@ export function createAuthenticator(
     if (why !== undefined)
       options.log.warn('a bind was refused', {
         from: attempt.session.connection.remoteAddress,
-        as: attempt.name.slice(0, 100),
+        as: nameForLog(options.directory(), attempt.name),
         why,
       });
     return result as AuthenticateResult;
   };
+}
+
+/** What stands where the name belongs is a password as often as not: only the name of an account is repeated. */
+function nameForLog(directory: Directory, name: string): string {
+  const account = accountOf(directory, name);
+  return account !== undefined && parseAccountName(account) !== undefined
+    ? account
+    : '(no name of an account)';
 }
 
 async function authenticate(

@@ -9,12 +9,12 @@ import {
   createAddressHasher,
 } from '../../directory/address/hasher.ts';
 import { describeReason } from '../../lookup/describe.ts';
-import type { RecipientIndex } from '../../lookup/recipient-index.ts';
 import { recipientReply, type SocketmapTable, socketmapTables } from '../../lookup/socketmap-table.ts';
-import { type LookupAnswer, lookupAddress } from '../../lookup/validator.ts';
+import { type LookupAnswer, lookupAddress, uncertainty } from '../../lookup/validator.ts';
 import { deriveDigestKey } from '../../sync/content-digest.ts';
 import { guidText } from '../../sync/recipient.ts';
 import type { EdgeTrustState } from '../../subscription/trust-state.ts';
+import type { DirectoryIndex } from './recipient-index.ts';
 
 /** The keys that follow from the edge's address key, made anew when that changes. */
 export class AddressKeys {
@@ -48,7 +48,7 @@ export class AddressKeys {
 }
 
 export interface LookupsOptions {
-  readonly index: RecipientIndex;
+  readonly index: DirectoryIndex;
   readonly keys: AddressKeys;
   readonly clock: Clock;
   readonly defaultMaxAgeMs: number;
@@ -124,10 +124,12 @@ export class Lookups {
   /** Why a search of recipients that found nothing cannot be taken for an answer now; undefined when it can. */
   get unavailable(): string | undefined {
     const { index, clock, defaultMaxAgeMs } = this.#options;
-    const { loadState, lastConfirmedMs } = index.recipientStatus();
-    if (loadState !== 'complete') return 'recipients are not loaded yet';
-    if (lastConfirmedMs === undefined || clock.now() - lastConfirmedMs > defaultMaxAgeMs)
-      return 'recipients were not confirmed for too long';
-    return undefined;
+    // A search does not say which domain it is about, so the strictest one decides.
+    const maxAgeMs = Math.min(defaultMaxAgeMs, index.shortestMaxAgeMs());
+    const why = uncertainty(index.recipientStatus(), maxAgeMs, clock.now());
+    if (why === undefined) return undefined;
+    return why === 'recipientsStale'
+      ? 'recipients were not confirmed for too long'
+      : 'recipients are not loaded yet';
   }
 }

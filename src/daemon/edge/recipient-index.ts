@@ -17,6 +17,8 @@ const NO_LOAD: LoadStatus = { loadState: 'none', generation: 0, lastConfirmedMs:
 /** Lookups' window, and the state of any kind of data. */
 export interface DirectoryIndex extends RecipientIndex {
   status(kind: string): LoadStatus;
+  /** Of the accepted domains that state a longest age; infinite when none does. */
+  shortestMaxAgeMs(): number;
 }
 
 export function directoryIndex(directory: Directory): DirectoryIndex {
@@ -24,6 +26,9 @@ export function directoryIndex(directory: Directory): DirectoryIndex {
   let seenCount = -1;
   const domains = new Map<string, DomainPolicy | undefined>();
   const statuses = new Map<string, LoadStatus>();
+  let shortest: number | undefined;
+  /** The domains that `shortest` was found among, as their digest says: it outlives changes of recipients. */
+  let shortestOf: Buffer | undefined;
   const fresh = (): void => {
     const { time, count } = directory.database.lastChange;
     if (time === seenTime && count === seenCount && domains.size < MOST_CACHED_DOMAINS) return;
@@ -31,6 +36,9 @@ export function directoryIndex(directory: Directory): DirectoryIndex {
     seenCount = count;
     domains.clear();
     statuses.clear();
+    const digest = directory.readEntry('cn=domains,cn=Sync')?.values('posternContentDigest')[0];
+    if (shortestOf === undefined || digest?.equals(shortestOf) !== true) shortest = undefined;
+    shortestOf = digest === undefined ? undefined : Buffer.from(digest);
   };
   const status = (kind: string): LoadStatus => {
     fresh();
@@ -50,6 +58,11 @@ export function directoryIndex(directory: Directory): DirectoryIndex {
     },
     find: (hash) => findRecipient(directory, hash),
     status,
+    shortestMaxAgeMs() {
+      fresh();
+      shortest ??= readShortestMaxAge(directory);
+      return shortest;
+    },
     domainStatus: () => status('domains'),
     recipientStatus: () => status('recipients'),
   };
@@ -76,6 +89,16 @@ function readPolicy(directory: Directory, name: string): DomainPolicy | undefine
   if (domain === undefined) return undefined;
   const { kind, catchAll, recipientDelimiter, maxAgeMs } = domain;
   return { kind, catchAll, recipientDelimiter, ...(maxAgeMs === undefined ? {} : { maxAgeMs }) };
+}
+
+function readShortestMaxAge(directory: Directory): number {
+  const { tree } = directory.database;
+  let shortest = Number.POSITIVE_INFINITY;
+  for (let id = tree.firstChild(directory.resolve(DOMAINS)); id !== 0; id = tree.nextSibling(id)) {
+    const domain = readDomain(directory.readEntry(id)?.attributes() ?? []);
+    shortest = Math.min(shortest, domain?.maxAgeMs ?? shortest);
+  }
+  return shortest;
 }
 
 function readStatus(directory: Directory, kind: string): LoadStatus {
