@@ -143,11 +143,22 @@ function acceptsAnything(address: Address, policy: DomainPolicy): Decision | fal
 }
 
 function refuse(status: LoadStatus, maxAgeMs: number, now: number): Decision {
-  if (status.loadState !== 'complete') return { verdict: 'temporarilyUnable', rule: 'recipientsNotLoaded' };
+  const rule = uncertainty(status, maxAgeMs, now);
+  return rule === undefined
+    ? { verdict: 'unknown', rule: 'noSuchRecipient' }
+    : { verdict: 'temporarilyUnable', rule };
+}
+
+/** Why nobody may be called unknown now; undefined when the data are good enough for it. */
+export function uncertainty(
+  status: LoadStatus,
+  maxAgeMs: number,
+  now: number,
+): 'recipientsNotLoaded' | 'recipientsStale' | undefined {
+  if (status.loadState !== 'complete') return 'recipientsNotLoaded';
   const age = status.lastConfirmedMs === undefined ? Number.NaN : now - status.lastConfirmedMs;
   // Written so that NaN counts as stale.
-  if (age <= maxAgeMs && age >= -CLOCK_TOLERANCE_MS) return { verdict: 'unknown', rule: 'noSuchRecipient' };
-  return { verdict: 'temporarilyUnable', rule: 'recipientsStale' };
+  return age <= maxAgeMs && age >= -CLOCK_TOLERANCE_MS ? undefined : 'recipientsStale';
 }
 
 function foreign(domain: string, index: RecipientIndex, address?: Address): LookupAnswer {
