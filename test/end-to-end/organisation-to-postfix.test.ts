@@ -41,15 +41,15 @@ function mapsOf(table: Table): { domains: string; recipients: string } {
 
 const socketmapByPort = (map: string): string => `socketmap:inet:127.0.0.1:${site.socketmapPort}:${map}`;
 
-/** An ldap_table(5) as an administrator would write it. */
-function ldapTable(base: string, attribute: string, result: string): string {
+/** An ldap_table(5) as docs/mail-servers.md has it. */
+function ldapTable(base: string, filter: string, result: string): string {
   return [
     `server_host = ldap://127.0.0.1:${site.ldapPort}`,
     'version = 3',
     'bind = no',
     `search_base = ${base}`,
     'scope = one',
-    `query_filter = (${attribute}=%s)`,
+    `query_filter = ${filter}`,
     `result_attribute = ${result}`,
     '',
   ].join('\n');
@@ -87,12 +87,18 @@ beforeAll(async () => {
       parts.use(
         await Postfix.create({
           relayDomains: over('domains'),
-          relayRecipientMaps: over('recipients'),
+          relayRecipientMaps:
+            table === 'ldap' ? `${over('recipients')}, ${over('anybody')}` : over('recipients'),
           // With an ldap table, Postfix itself takes the extension off, and asks for the domains above a domain unless told not to.
           main: ['recipient_delimiter = +', 'parent_domain_matches_subdomains ='],
           files: {
-            'domains.cf': ldapTable('cn=AcceptedDomains,cn=Configuration', 'cn', 'cn'),
-            'recipients.cf': ldapTable('cn=Recipients', 'mail', 'posternResult'),
+            'domains.cf': ldapTable('cn=AcceptedDomains,cn=Configuration', '(cn=%s)', 'cn'),
+            'recipients.cf': ldapTable('cn=Recipients', '(mail=%s)', 'posternResult'),
+            'anybody.cf': ldapTable(
+              'cn=AcceptedDomains,cn=Configuration',
+              '(&(cn=%d)(|(posternCatchAll=TRUE)(!(posternDomainKind=authoritative))))',
+              'cn',
+            ),
           },
         }),
       ),
@@ -135,6 +141,8 @@ describe('subscribed, the source away: the first load is not complete', () => {
     await site.startHub();
     await site.hubOk('domain', 'add', 'example.org', '--recipient-delimiter', '+');
     await site.hubOk('domain', 'add', 'example.net');
+    await site.hubOk('domain', 'add', 'split.example', '--kind', 'internalRelay');
+    await site.hubOk('domain', 'add', 'all.example', '--catch-all');
     await site.subscribe();
     await until('the accepted domains', edgeStatus, ({ kinds }) =>
       kinds.some(({ kind, loadState }) => kind === 'domains' && loadState === 'complete'),
@@ -239,6 +247,8 @@ describe('loaded', () => {
       ['somebody of the other domain', 'user.1@example.net', /^550 5\.1\.1 .*User unknown/],
       ['somebody who left the filter', 'user.96@example.org', /^550 5\.1\.1 .*User unknown/],
       ['somebody without an address', 'user.99@example.org', /^550 5\.1\.1 .*User unknown/],
+      ['relay domain, where others may know him', 'nobody@split.example', /^250 /],
+      ['domain with every address', 'nobody@all.example', /^250 /],
       ['foreign domain', 'user.4@elsewhere.example', /^554 5\.7\.1 .*Relay access denied/],
       ['domain below ours', 'user.4@sub.example.org', /^554 5\.7\.1 .*Relay access denied/],
     ])('%s: RCPT TO:<%s>', async (_what, recipient, reply) => {

@@ -99,3 +99,17 @@ it('when the source has confirmed, unknown is unknown again', async () => {
     (answer) => answer === 'NOTFOUND ',
   );
 });
+
+it('a domain may be stricter than the edge: by socketmap it alone, over LDAP all of them', async () => {
+  await site.edgeDaemon?.stop();
+  await writeFile(site.edgeFile, (await site.readConfig('edge')).replace('max_age = "1s"', 'max_age = "1h"'));
+  await site.startEdge();
+  await site.hubOk('sync', 'run');
+  await becomes('nobody@patient.example', /^NOTFOUND /);
+  expect(await search('nobody@patient.example')).toBe('');
+  await site.hubOk('domain', 'add', 'example.org', '--max-age', '1s');
+  await becomes('nobody@example.org', /^TEMP recipients were not confirmed for too long/);
+  await becomes('nobody@patient.example', /^NOTFOUND /);
+  await expect(search('nobody@patient.example')).rejects.toThrow(/Server is busy \(51\)/);
+  expect(await search('a@patient.example')).toMatch(/posternResult: OK/);
+});
