@@ -41,6 +41,8 @@ export class OpenSsl implements AsyncDisposable {
         if (error === null) resolve(output);
         else reject(new Error(`openssl ${args.join(' ')}: ${output}`, { cause: error }));
       });
+      // A program that needs no input may be gone before it was given any.
+      child.stdin?.on('error', () => undefined);
       child.stdin?.end(input);
     });
   }
