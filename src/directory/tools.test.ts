@@ -28,6 +28,7 @@ async function tool(
 ): Promise<Ran> {
   const bind = ['-x', '-H', served.url, '-D', ADMINISTRATOR.dn, '-w', ADMINISTRATOR.password];
   const pending = run(name, [...bind, ...args], { encoding: 'utf8' });
+  pending.child.stdin?.on('error', () => undefined);
   pending.child.stdin?.end(input ?? '');
   try {
     const { stdout, stderr } = await pending;
