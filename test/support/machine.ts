@@ -182,7 +182,6 @@ function capture(program: string, args: readonly string[], input: string): Promi
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
     child.stdin.on('error', () => undefined);
-    child.stdin.on('error', () => undefined);
     child.stdin.end(input);
     child.once('error', reject);
     // `exit`, not `close`: a daemon that was started in there may keep a pipe.
