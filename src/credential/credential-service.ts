@@ -62,6 +62,8 @@ const MOST_AHEAD_MS = 90 * 86_400_000;
 const MOST_ACCOUNTS_OF_A_HUB = 16;
 /** Records looked at in one go; the directory's limits keep honest ones far below. */
 const MOST_RECORDS = 4096;
+/** Refusals of one push that are named in the log. */
+const MOST_LOGGED = 20;
 
 /** Whether a record is worth opening. Everything is checked but what is inside: signature, names, times, and what is there already. */
 export function judgeRecord(bytes: Uint8Array, facts: RecordFacts): RecordVerdict {
@@ -232,7 +234,10 @@ async function processArrival<T extends CredentialState>(
   for (const hub of admission.admitted)
     log.info('hub admitted', { hub, by: findHub(admission.hubs, hub)?.admittedBy });
   for (const { name } of opened.accounts) log.info('replication account installed', { account: name });
-  for (const { what, code, reason } of refused) log.warn('credential refused', { what, code, reason });
+  for (const { what, code, reason } of refused.slice(0, MOST_LOGGED))
+    log.warn('credential refused', { what, code, reason });
+  if (refused.length > MOST_LOGGED)
+    log.warn('more credentials were refused', { more: refused.length - MOST_LOGGED });
   return {
     admitted: admission.admitted,
     installed: opened.accounts.map((account) => account.name),
