@@ -6,12 +6,13 @@ import { type Name, type NameValue, showName } from '../entry/name.ts';
 import { refuse } from '../refusal.ts';
 import { checkDistinct, normalOrRaw } from './entry-rules.ts';
 import { readContent } from './request-content.ts';
-import { stamp, type UpdateContext, visibleAncestor } from './context.ts';
+import { nameOf, stamp, type Update, type UpdateContext, visibleAncestor } from './context.ts';
 
-/** Adds an entry, or with `replace` gives an existing one this content; returns its number. */
-export function addEntry(context: UpdateContext, request: AddRequest, replace: boolean): number {
+/** Adds an entry, or when it is idempotent gives an existing one this content; returns its number. */
+export function addEntry(context: UpdateContext, update: Update, request: AddRequest): number {
   const { database, access, session, inTransaction } = context;
-  const name = database.names.read(request.dn);
+  const replace = update.idempotent === true;
+  const name = nameOf(context, update);
   if (name === undefined) refuse('unwillingToPerform', 'the root DSE cannot be added');
   if (request.attributes.length === 0) refuse('protocolError', 'an entry needs attributes');
   const attributes = readContent(context, request.attributes, () => NEW);

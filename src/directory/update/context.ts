@@ -11,6 +11,7 @@ import type { ChangeNumber, Database } from '../database.ts';
 import type { DatabaseChange } from '../database-change.ts';
 import type { ComputedAttribute } from '../entry/computed.ts';
 import type { Draft } from '../entry/draft.ts';
+import type { Name } from '../entry/name.ts';
 import type { AttributeType } from '../schema/schema.ts';
 import type { FilterOptions } from '../search/filter.ts';
 import type { Session } from '../session.ts';
@@ -22,6 +23,8 @@ export type UpdateRequest = AddRequest | ModifyRequest | DeleteRequest | ModifyD
 /** An update with what its controls ask. */
 export interface Update {
   readonly request: UpdateRequest;
+  /** The name in the request, when somebody has read it already (with this directory's schema). */
+  readonly name?: Name | undefined;
   /** In transactions: named in the answer when this one fails (RFC 5805 §2.3). */
   readonly messageId?: number;
   /** Postern's control: add replaces an existing entry, delete of a missing one succeeds. */
@@ -46,6 +49,11 @@ export interface UpdateContext {
   /** The session's number in the dictionary of names. */
   readonly nameId: number;
   readonly inTransaction: boolean;
+}
+
+/** The name of the entry that an update is about; undefined for the root. Refuses what is no name. */
+export function nameOf({ database }: Pick<UpdateContext, 'database'>, update: Update): Name | undefined {
+  return update.name ?? database.names.read(update.request.dn);
 }
 
 /** DN for matchedDN: the nearest entry above that the session may know of. */

@@ -147,6 +147,10 @@ function keyOf(value: Buffer): string {
   return value.toString('latin1').toLowerCase();
 }
 
+export function isKnownClass(database: Database, value: Buffer): boolean {
+  return database.schema.objectClass(value.toString('latin1')) !== undefined;
+}
+
 /** Class values in the spelling of the schema, so that entries with the same classes look the same. */
 export function canonicalClasses(database: Database, values: readonly Buffer[]): Buffer[] {
   return values.map((value) => {

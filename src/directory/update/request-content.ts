@@ -6,7 +6,7 @@ import type { Attribute } from '../../ldap/message.ts';
 import type { DraftAttribute } from '../entry/draft.ts';
 import { refuse } from '../refusal.ts';
 import type { UpdateContext } from './context.ts';
-import { canonicalClasses, checkDistinct } from './entry-rules.ts';
+import { canonicalClasses, checkDistinct, isKnownClass } from './entry-rules.ts';
 
 /** `how`: whether the nth attribute may come without values, and whether its values are to be taken out. */
 export function readContent(
@@ -26,11 +26,11 @@ export function readContent(
       database.dictionary.use(text) ??
       refuse('undefinedAttributeType', `${text.slice(0, 100)}: attribute type is unknown`);
     const { type } = descriptor;
+    const isClass = type.name === 'objectClass';
     for (const value of values) {
-      if (!type.syntax.accepts(value, database.names))
+      if (!(isClass && isKnownClass(database, value)) && !type.syntax.accepts(value, database.names))
         refuse('invalidAttributeSyntax', `${descriptor.text}: value is not a ${type.syntax.description}`);
     }
-    const isClass = type.name === 'objectClass';
     const attribute = { descriptor, values: isClass ? canonicalClasses(database, values) : values.slice() };
     if (!how(n).deletes) checkDistinct(database, attribute);
     content.push(attribute);

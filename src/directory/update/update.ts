@@ -12,7 +12,7 @@ import { compileFilter } from '../search/filter.ts';
 import { TRUE } from '../search/matcher.ts';
 import { Selection } from '../search/selection.ts';
 import { addEntry } from './add.ts';
-import { type Update, type UpdateContext, type UpdateRequest, visibleAncestor } from './context.ts';
+import { nameOf, type Update, type UpdateContext, type UpdateRequest, visibleAncestor } from './context.ts';
 import { deleteEntry } from './delete.ts';
 import { checkForm, modifyEntry, readChanges } from './modify.ts';
 import { readNewName, renameEntry } from './rename.ts';
@@ -26,7 +26,7 @@ export function applyUpdate(context: UpdateContext, update: Update): Control[] {
   if (request.op === 'addRequest') {
     if (update.preRead !== undefined)
       refuse('unavailableCriticalExtension', 'pre-read makes no sense with an add');
-    const id = addEntry(context, request, update.idempotent === true);
+    const id = addEntry(context, update, request);
     assertTrue(context, update, id);
     if (update.postRead !== undefined)
       controls.push(readControl(context, id, update.postRead, CONTROL.postRead));
@@ -34,7 +34,7 @@ export function applyUpdate(context: UpdateContext, update: Update): Control[] {
   }
   // The request alone is judged first, then the entry it is about.
   if (request.op === 'modifyRequest') checkForm(request);
-  const name = context.database.names.read(request.dn);
+  const name = nameOf(context, update);
   const carryOut = prepare(context, request);
   const id = targetOf(context, name, request.op === 'deleteRequest' && update.idempotent === true);
   if (id === 0) return controls;

@@ -185,11 +185,12 @@ export class WritePolicy {
     return new Map(ALL_PLACES.map((place) => [directory.resolve(PLACES[place]), place]));
   }
 
-  #look(update: Update, places: ReadonlyMap<number, Place>): Judged {
+  #look(given: Update, places: ReadonlyMap<number, Place>): Judged {
     const directory = this.#options.directory();
     const { database } = directory;
-    const { request } = update;
+    const { request } = given;
     const name = database.names.tryRead(request.dn);
+    const update = { ...given, name };
     const parent = name === undefined ? 0 : database.resolve(name.parent);
     const place = parent === 0 ? undefined : places.get(parent);
     if (name === undefined || place === undefined) {

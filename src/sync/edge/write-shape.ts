@@ -85,6 +85,7 @@ export function crookedAdd(
   if (cn === undefined || !shape.isName(cn)) return `the name of an entry of ${place} is another`;
   let classed = false;
   for (const { type, values } of request.attributes) {
+    if (shape.attributes.has(type)) continue;
     const attribute = type.toLowerCase();
     if (shape.attributes.has(attribute)) continue;
     if (attribute === 'objectclass')
@@ -124,6 +125,7 @@ function text(value: Buffer | undefined): string {
   return value?.toString('utf8') ?? '';
 }
 
+/** As they are usually spelt, and in lower case. */
 function names(...list: string[]): ReadonlySet<string> {
-  return new Set(list.map((name) => name.toLowerCase()));
+  return new Set(list.flatMap((name) => [name, name.toLowerCase()]));
 }
