@@ -97,7 +97,9 @@ afterEach(async () => {
 function begin(feed: Feed, store: RecordStore = createMemoryStore()) {
   const clock = new FakeClock();
   const mirror = new Mirror({ store, clock, random: fakeRandom('mirror') });
-  const follower = new SourceFollower({
+  const confirmations: (number | undefined)[] = [];
+  const follower: SourceFollower = new SourceFollower({
+    onConfirmed: () => confirmations.push(follower.lastConfirmed),
     feed,
     mirror,
     map: ({ dn }) => ({ recipient: { kind: 'user', addresses: [dn] }, dropped: 0 }),
@@ -108,7 +110,7 @@ function begin(feed: Feed, store: RecordStore = createMemoryStore()) {
   });
   started.push(follower);
   follower.start();
-  return { clock, mirror, follower, store };
+  return { clock, mirror, follower, store, confirmations };
 }
 
 describe('a live source', () => {
@@ -139,6 +141,28 @@ describe('a live source', () => {
       lastChange: clock.now(),
       lastConfirmed: clock.now(),
     });
+  });
+
+  test('that has told everything is said to have, also when that was nothing new', async () => {
+    const feed = new FakeFeed(true);
+    const { clock, mirror, follower, confirmations } = begin(feed);
+    const first = await feed.opened();
+    await first.send(upsert(1));
+    expect(confirmations).toEqual([]);
+    await first.send(complete(true, 'c1'));
+    // With the time that an edge is to be told.
+    expect(confirmations).toEqual([clock.now()]);
+    await first.send({ kind: 'position', cookie: Buffer.from('c2') });
+    expect(confirmations).toHaveLength(1);
+    await clock.advance(60_000);
+    const run = follower.runNow({ full: false });
+    const second = await feed.opened();
+    const { sequence } = mirror.position;
+    await second.send(complete(false, 'c2'));
+    await run;
+    expect(mirror.position.sequence).toBe(sequence);
+    expect(confirmations).toHaveLength(2);
+    expect(confirmations[1]).toBe(clock.now());
   });
 
   test('that breaks off is opened again where the mirror stands, later and later', async () => {

@@ -20,7 +20,7 @@ import { type Node, openEdgeNode, openHubNode } from '../../src/subscription/nod
 import type { EdgeTrustState, HubTrustState } from '../../src/subscription/trust-state.ts';
 import { Organisation } from '../../src/sync/organisation/organisation.ts';
 
-const parts = { files: systemFiles, clock: systemClock, random: systemRandom, log: silentLog };
+const surroundings = { files: systemFiles, clock: systemClock, random: systemRandom, log: silentLog };
 
 /** What is there at this moment; files that come and go meanwhile (a copy being replaced) are left out. */
 async function copyFolder(from: string, to: string): Promise<void> {
@@ -44,8 +44,11 @@ export interface EdgeCopy extends AsyncDisposable {
 
 export async function openEdgeCopy(data: string, fqdn: string, port: number): Promise<EdgeCopy> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-edge-copy-'));
+  await using parts = new AsyncDisposableStack();
+  parts.defer(() => rm(folder, { recursive: true, force: true }));
   await copyFolder(join(data, 'trust'), join(folder, 'trust'));
-  const node = await openEdgeNode({ ...parts, folder, fqdn });
+  const node = await openEdgeNode({ ...surroundings, folder, fqdn });
+  parts.defer(() => node.store.close());
   const edge: EdgeDescription = {
     name: fqdn.split('.')[0] ?? '',
     fqdn,
@@ -55,15 +58,8 @@ export async function openEdgeCopy(data: string, fqdn: string, port: number): Pr
     policy: DEFAULT_PASSWORD_POLICY,
     productVersion: 'Postern test',
   };
-  return {
-    folder,
-    node,
-    edge,
-    async [Symbol.asyncDispose]() {
-      await node.store.close();
-      await rm(folder, { recursive: true, force: true });
-    },
-  };
+  const kept = parts.move();
+  return { folder, node, edge, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
 export interface HubCopy extends AsyncDisposable {
@@ -75,14 +71,17 @@ export interface HubCopy extends AsyncDisposable {
 
 export async function openHubCopy(data: string, name: string, fqdn: string): Promise<HubCopy> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-hub-copy-'));
+  await using parts = new AsyncDisposableStack();
+  parts.defer(() => rm(folder, { recursive: true, force: true }));
   for (const part of ['trust', 'configuration']) await copyFolder(join(data, part), join(folder, part));
   const lifecycle = new Lifecycle(silentLog);
-  const node = await openHubNode({ ...parts, folder, fqdn });
+  parts.defer(() => lifecycle.stop());
+  const node = await openHubNode({ ...surroundings, folder, fqdn });
   lifecycle.add('trust store', () => node.store.close());
   const onFatal = (error: Error): void => {
     throw error;
   };
-  const { directory } = await openConfiguration({ ...parts, data: folder, onFatal }, lifecycle);
+  const { directory } = await openConfiguration({ ...surroundings, data: folder, onFatal }, lifecycle);
   const [first, ...rest] = node.store.value.sealingKeys;
   if (first === undefined) throw new Error('a node has a sealing key');
   const hub: HubNode = { name, fqdn: node.fqdn, identity: node.identity, sealingKeys: [first, ...rest] };
@@ -92,14 +91,6 @@ export async function openHubCopy(data: string, name: string, fqdn: string): Pro
     hub,
     site: 'Default-Site',
   });
-  return {
-    folder,
-    node,
-    hub,
-    organisation,
-    async [Symbol.asyncDispose]() {
-      await lifecycle.stop();
-      await rm(folder, { recursive: true, force: true });
-    },
-  };
+  const kept = parts.move();
+  return { folder, node, hub, organisation, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
