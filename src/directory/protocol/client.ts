@@ -59,8 +59,7 @@ export class Client implements ConnectionHandler {
   readonly connection: ServerConnection;
   readonly session: Session;
   limits: ClientLimits;
-  /** Open ones, in the order of their start. */
-  readonly transactions: Transaction[] = [];
+  transaction: Transaction | undefined;
   readonly #operations = new Map<number, Operation>();
   #paused = false;
   readonly #idleTimeoutMs: number | undefined;
@@ -117,7 +116,8 @@ export class Client implements ConnectionHandler {
   onClose(): void {
     for (const operation of this.#operations.values()) operation.cancel();
     this.#operations.clear();
-    for (const transaction of this.transactions.splice(0)) transaction.release();
+    this.transaction?.release();
+    this.transaction = undefined;
     this.session.end();
   }
 
@@ -213,10 +213,9 @@ export class Client implements ConnectionHandler {
   startOver(): void {
     this.become(this.session.initial);
     for (const operation of this.#operations.values()) if (operation.cancel()) this.finished(operation);
-    for (const transaction of this.transactions.splice(0)) {
-      this.noticeOfAbort(transaction, 'operationsError');
-      transaction.release();
-    }
+    if (this.transaction !== undefined) this.noticeOfAbort(this.transaction, 'operationsError');
+    this.transaction?.release();
+    this.transaction = undefined;
   }
 
   become(identity: Identity): void {
@@ -293,25 +292,15 @@ export class Client implements ConnectionHandler {
 
   /** RFC 5805 §3.2: accepted means only that it will be tried at the end. */
   #gather(messageId: number, update: Update, identifier: Buffer, bytes: number): void {
-    const transaction = this.openTransaction(identifier);
+    const { transaction } = this;
+    if (transaction === undefined || !transaction.identifier.equals(identifier))
+      refuse('operationsError', 'no such transaction');
     if (transaction.take(update, bytes))
       return writeSuccess(this.connection.writer(), messageId, RESPONSE_TAG[update.request.op]);
-    this.closeTransaction(transaction);
+    this.transaction = undefined;
     transaction.release();
     this.answer(update.request.op, messageId, resultOf('adminLimitExceeded', 'the transaction is too large'));
     this.noticeOfAbort(transaction, 'adminLimitExceeded');
-  }
-
-  /** Refuses with operationsError when there is none of that identifier. */
-  openTransaction(identifier: Buffer): Transaction {
-    return (
-      this.transactions.find((one) => one.identifier.equals(identifier)) ??
-      refuse('operationsError', 'no such transaction')
-    );
-  }
-
-  closeTransaction(transaction: Transaction): void {
-    this.transactions.splice(this.transactions.indexOf(transaction), 1);
   }
 
   noticeOfAbort(transaction: Transaction, code: 'adminLimitExceeded' | 'operationsError'): void {
@@ -351,7 +340,7 @@ export class Client implements ConnectionHandler {
   #startTls(messageId: number): void {
     if (!this.canStartTls)
       refuse(this.connection.secure ? 'operationsError' : 'protocolError', 'StartTLS is not available here');
-    if (this.#operations.size > 0 || this.transactions.length > 0)
+    if (this.#operations.size > 0 || this.transaction !== undefined)
       refuse('operationsError', 'other operations are under way');
     this.reply(messageId, { result: SUCCESS, oid: EXTENDED.startTls });
     this.connection.startTls();
