@@ -59,7 +59,8 @@ export class Client implements ConnectionHandler {
   readonly connection: ServerConnection;
   readonly session: Session;
   limits: ClientLimits;
-  transaction: Transaction | undefined;
+  /** Open ones, in the order of their start. */
+  readonly transactions: Transaction[] = [];
   readonly #operations = new Map<number, Operation>();
   #paused = false;
   readonly #idleTimeoutMs: number | undefined;
@@ -116,8 +117,7 @@ export class Client implements ConnectionHandler {
   onClose(): void {
     for (const operation of this.#operations.values()) operation.cancel();
     this.#operations.clear();
-    this.transaction?.release();
-    this.transaction = undefined;
+    for (const transaction of this.transactions.splice(0)) transaction.release();
     this.session.end();
   }
 
@@ -213,9 +213,10 @@ export class Client implements ConnectionHandler {
   startOver(): void {
     this.become(this.session.initial);
     for (const operation of this.#operations.values()) if (operation.cancel()) this.finished(operation);
-    if (this.transaction !== undefined) this.noticeOfAbort(this.transaction, 'operationsError');
-    this.transaction?.release();
-    this.transaction = undefined;
+    for (const transaction of this.transactions.splice(0)) {
+      this.noticeOfAbort(transaction, 'operationsError');
+      transaction.release();
+    }
   }
 
   become(identity: Identity): void {
@@ -292,15 +293,25 @@ export class Client implements ConnectionHandler {
 
   /** RFC 5805 §3.2: accepted means only that it will be tried at the end. */
   #gather(messageId: number, update: Update, identifier: Buffer, bytes: number): void {
-    const { transaction } = this;
-    if (transaction === undefined || !transaction.identifier.equals(identifier))
-      refuse('operationsError', 'no such transaction');
+    const transaction = this.openTransaction(identifier);
     if (transaction.take(update, bytes))
       return writeSuccess(this.connection.writer(), messageId, RESPONSE_TAG[update.request.op]);
-    this.transaction = undefined;
+    this.closeTransaction(transaction);
     transaction.release();
     this.answer(update.request.op, messageId, resultOf('adminLimitExceeded', 'the transaction is too large'));
     this.noticeOfAbort(transaction, 'adminLimitExceeded');
+  }
+
+  /** Refuses with operationsError when there is none of that identifier. */
+  openTransaction(identifier: Buffer): Transaction {
+    return (
+      this.transactions.find((one) => one.identifier.equals(identifier)) ??
+      refuse('operationsError', 'no such transaction')
+    );
+  }
+
+  closeTransaction(transaction: Transaction): void {
+    this.transactions.splice(this.transactions.indexOf(transaction), 1);
   }
 
   noticeOfAbort(transaction: Transaction, code: 'adminLimitExceeded' | 'operationsError'): void {
@@ -340,7 +351,7 @@ export class Client implements ConnectionHandler {
   #startTls(messageId: number): void {
     if (!this.canStartTls)
       refuse(this.connection.secure ? 'operationsError' : 'protocolError', 'StartTLS is not available here');
-    if (this.#operations.size > 0 || this.transaction !== undefined)
+    if (this.#operations.size > 0 || this.transactions.length > 0)
       refuse('operationsError', 'other operations are under way');
     this.reply(messageId, { result: SUCCESS, oid: EXTENDED.startTls });
     this.connection.startTls();

@@ -163,12 +163,13 @@ describe('transactions', () => {
     expect(decodeReadResult(value?.updatesControls[0]?.controls[0]?.value).dn).toBe(`cn=a,${BASE}`);
   });
 
-  it('there is one at a time, and others are unknown', async () => {
+  it('there are two at a time, and others are unknown', async () => {
     await using served = await serveDirectory();
     const client = await served.client();
     const identifier = await start(client);
-    const second = await client.extended(EXTENDED.startTransaction, undefined, { accept }).result;
-    expect(second.operation.result.code).toBe(RESULT_CODE.busy);
+    await start(client);
+    const third = await client.extended(EXTENDED.startTransaction, undefined, { accept }).result;
+    expect(third.operation.result.code).toBe(RESULT_CODE.busy);
     const other = await client.add(`cn=a,${BASE}`, PERSON, inside(Buffer.from('no'))).result;
     expect(other.operation.result.code).toBe(RESULT_CODE.operationsError);
     expect((await end(client, Buffer.from('no'))).result.code).toBe(RESULT_CODE.operationsError);
@@ -178,6 +179,23 @@ describe('transactions', () => {
     ).done;
     expect(search.operation.result.code).toBe(RESULT_CODE.unavailableCriticalExtension);
     expect((await end(client, identifier)).result.code).toBe(0);
+  });
+
+  it('updates belong to the one they name, whichever ends first', async () => {
+    await using served = await serveDirectory();
+    const client = await served.client();
+    const [first, second] = [await start(client), await start(client)];
+    for (const [cn, identifier] of [
+      ['a', first],
+      ['b', second],
+      ['c', first],
+    ] as const)
+      await client.add(`cn=${cn},${BASE}`, PERSON, inside(identifier)).result;
+    expect((await end(client, second)).result.code).toBe(0);
+    expect(await names(client)).toEqual(['cn=b']);
+    await start(client);
+    expect((await end(client, first)).result.code).toBe(0);
+    expect((await names(client)).sort()).toEqual(['cn=a', 'cn=b', 'cn=c']);
   });
 
   it('ends by a bind, and with the connection', async () => {

@@ -1,6 +1,6 @@
 /**
- * Pipelined transactions (RFC 5805): while one is being made durable by the edge, the next is on its way. The identifier
- * of the next transaction is asked for together with the end of the last one, so that a push never waits for a round trip.
+ * Pipelined transactions (RFC 5805): while one is being carried out and made durable by the edge, the next is on its way. Its
+ * identifier is asked for while the last one is being filled, so that a push never waits for a round trip.
  */
 import { PosternError } from '../../base/error.ts';
 import type { LdapClient, QuietUpdates, Sent } from '../../ldap/client.ts';
@@ -56,6 +56,8 @@ export class TransactionWriter {
     }
     if (this.#failure !== undefined) throw this.#failure;
     const identifier = await this.#begin();
+    // Answered while this one is being filled, so that the next follows it without a pause.
+    this.#next = this.#client.extended(EXTENDED.startTransaction);
     const specification: Control = {
       oid: CONTROL.transactionSpecification,
       critical: true,
@@ -75,7 +77,6 @@ export class TransactionWriter {
       EXTENDED.endTransaction,
       encodeEndTransactionRequest({ commit: true, identifier }),
     );
-    this.#next = this.#client.extended(EXTENDED.startTransaction);
     end.result.then(
       () => {
         this.#unacknowledged--;
