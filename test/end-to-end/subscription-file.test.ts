@@ -334,6 +334,19 @@ describe('the good file', () => {
     expect(result.exitCode).toBe(7);
     expect(await everything()).toBe(before);
   });
+
+  it("without a signature, as another product's: the edge states its sealing key in the trial session", async () => {
+    said.push(await site.edgeOk('subscription', 'remove'));
+    const path = join(site.folder, 'edge1.xml');
+    said.push(await site.edgeOk('subscription', 'create', path));
+    const plain = (await readFile(path, 'utf8')).replaceAll(/^.*<Postern\w+>.*\n/gm, '');
+    expect(plain).not.toContain('<Postern');
+    secrets.push(unescaped(/<ESRAPassword>(.+)<\/ESRAPassword>/.exec(plain)?.[1] ?? ''));
+    const result = await importFile(plain);
+    expect(result).toMatchObject({ exitCode: 0, stderr: expect.stringMatching(/not signed/) as string });
+    said.push(await site.hubOk('sync', 'run'));
+    expect(await site.edgeOk('subscription', 'show')).toContain('ESRA.edge1.hub1.');
+  });
 });
 
 describe('secrets', () => {

@@ -35,6 +35,14 @@ export const EDGE_ACCESS: AccessPolicy = {
       attributes: ['objectClass', 'cn', 'posternDomainKind', 'posternCatchAll'],
       rights: ['search', 'compare', 'read'],
     },
+    {
+      // What this edge says of itself: an import of an unsigned file asks for the sealing key.
+      roles: [ROLE.bootstrap],
+      subtree: 'cn=Configuration',
+      scope: 'base',
+      attributes: ['objectClass', 'cn', 'posternFqdn', 'posternStatement'],
+      rights: ['search', 'compare', 'read'],
+    },
     { roles: [ROLE.bootstrap], subtree: 'cn=Hubs,cn=Configuration', rights: ['search', 'compare', 'read'] },
     {
       roles: [ROLE.bootstrap],

@@ -1,6 +1,6 @@
-/** The entries that every edge directory has, made when they are missing. */
+/** The entries that every edge directory has: made when they are missing, and what this edge says of itself kept true. */
 import type { Directory } from '../../directory/directory.ts';
-import type { AddRequest } from '../../ldap/message.ts';
+import type { AddRequest, ModifyRequest } from '../../ldap/message.ts';
 
 export const EDGE_CONTEXTS: readonly string[] = [
   'cn=Configuration',
@@ -9,9 +9,17 @@ export const EDGE_CONTEXTS: readonly string[] = [
   'cn=Sync',
 ];
 
-export async function ensureBaseEntries(directory: Directory, fqdn: string): Promise<void> {
+export interface OwnFacts {
+  readonly fqdn: string;
+  /** Public, and signed by this edge's key: a hub that imports an unsigned subscription file reads it here. */
+  readonly sealingStatement: Buffer;
+}
+
+const SELF = 'cn=Configuration';
+
+export async function ensureBaseEntries(directory: Directory, self: OwnFacts): Promise<void> {
   const wanted: AddRequest[] = [
-    entry('cn=Configuration', 'posternEdge', { posternFqdn: fqdn }),
+    entry(SELF, 'posternEdge'),
     ...['Hubs', 'Edges', 'AcceptedDomains'].map((name) =>
       entry(`cn=${name},cn=Configuration`, 'posternContainer'),
     ),
@@ -24,6 +32,19 @@ export async function ensureBaseEntries(directory: Directory, fqdn: string): Pro
   ];
   const missing = wanted.filter((request) => directory.readEntry(request.dn) === undefined);
   if (missing.length > 0) await directory.apply(missing.map((request) => ({ request })));
+  await directory.apply([{ request: ownFacts(self) }]);
+}
+
+function ownFacts({ fqdn, sealingStatement }: OwnFacts): ModifyRequest {
+  const replace = (type: string, value: Buffer): ModifyRequest['changes'][number] => ({
+    kind: 'replace',
+    attribute: { type, values: [value] },
+  });
+  return {
+    op: 'modifyRequest',
+    dn: SELF,
+    changes: [replace('posternFqdn', Buffer.from(fqdn)), replace('posternStatement', sealingStatement)],
+  };
 }
 
 function entry(

@@ -130,7 +130,7 @@ export async function openEdgeServices(
     defaultMaxAgeMs: config.lookup.max_age,
   });
   lifecycle.add('directory', () => directory.close());
-  await ensureBaseEntries(directory, edge.fqdn);
+  await ensureBaseEntries(directory, edge);
   await credentials.showAccounts();
   return { directory, store, lease, removals, credentials, lookups };
 }
