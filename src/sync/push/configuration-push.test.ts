@@ -166,6 +166,20 @@ describe('push of the configuration', () => {
     expect(served.directory.readEntry(dn)?.values('posternPendingDelete')).toEqual([]);
   });
 
+  it('many domains go in transactions of bounded size, the state with the last', async () => {
+    const sizes: number[] = [];
+    const stated: boolean[] = [];
+    served.directory.onChange((changes) => {
+      sizes.push(changes.length);
+      stated.push(changes.some(({ after }) => after?.dn === 'cn=domains,cn=Sync'));
+    });
+    await push().push(target(Array.from({ length: 2500 }, (_, n) => `d${n}.example.org`)));
+    expect(Math.max(...sizes)).toBe(1000);
+    expect(stated.filter(Boolean)).toEqual([true]);
+    expect(stated.at(-1)).toBe(true);
+    expect((await readEdgeState(client, 'domains')).digest.count).toBe(2500);
+  });
+
   it('rejects when the connection ends', async () => {
     const writer = new TransactionWriter(client);
     const one = new ConfigurationPush({ client, writer, epoch: 1, clock: systemClock });
