@@ -90,6 +90,10 @@ async function expectHeldBack(count: number): Promise<void> {
   expect(hub.exitCode).toBe(3);
   const { edges, warnings } = JSON.parse(hub.stdout) as HubStatus;
   expect(edges[0]?.pendingRemovals).toBe(count);
+  const verified = await site.hub('sync', 'verify');
+  expect(verified.stdout).toMatch(
+    new RegExp(`the removal of ${count} \\w+ waits for "postern sync approve"`),
+  );
   expect(warnings.map(({ code }) => code)).toContain('removals.pending');
 }
 

@@ -5,20 +5,13 @@ import { PosternError } from '../../base/error.ts';
 import { parseCertificate } from '../../certificate/parse.ts';
 import { formatFingerprint } from '../../certificate/pin.ts';
 import type { LdapClient } from '../../ldap/client.ts';
-import {
-  decodeRemovalsResponse,
-  encodeRemovalsRequest,
-  type RemovalAction,
-  type RemovalsResponse,
-} from '../../ldap/postern-extended.ts';
-import { POSTERN_EXTENDED } from '../../ldap/postern-oid.ts';
 import type { SubscribedEdge } from '../../subscription/trust-state.ts';
 import type { Organisation } from '../../sync/organisation/organisation.ts';
 import type { EdgeLink } from '../../sync/push/edge-link.ts';
+import { askRemovals, GUARDED_KINDS } from '../../sync/push/edge-query.ts';
 import type { Links } from './links.ts';
 import { type EdgeFacts, edgeSyncStatus } from './status.ts';
 
-const GUARDED_KINDS = ['recipients', 'domains'] as const;
 /** A count that doesn't come soon is left as it was: status has to answer when edges don't. */
 const COUNT_WITHIN_MS = 2000;
 /** Approving 100,000 removals takes its time. */
@@ -83,7 +76,7 @@ export class EdgeRegister {
     const client = connected(link);
     let count = 0;
     for (const kind of GUARDED_KINDS) {
-      const answer = await removals(client, action, kind, DECIDE_WITHIN_MS);
+      const answer = await askRemovals(client, action, kind, DECIDE_WITHIN_MS);
       count += { approve: answer.approved, reject: answer.rejected, reopen: answer.pending }[action];
     }
     await this.#count(link);
@@ -95,7 +88,7 @@ export class EdgeRegister {
     if (client === undefined) return;
     try {
       const answers = await Promise.all(
-        GUARDED_KINDS.map((kind) => removals(client, 'list', kind, COUNT_WITHIN_MS)),
+        GUARDED_KINDS.map((kind) => askRemovals(client, 'list', kind, COUNT_WITHIN_MS)),
       );
       this.#pending.set(
         link.name,
@@ -116,17 +109,6 @@ export function connected(link: EdgeLink): LdapClient {
     `edge ${link.name} is not connected now${status.failureDetail === undefined ? '' : `: ${status.failureDetail}`}`,
     { hint: `postern sync run --edge ${link.name}`, fields: { edge: link.name } },
   );
-}
-
-async function removals(
-  client: LdapClient,
-  action: RemovalAction,
-  kind: (typeof GUARDED_KINDS)[number],
-  timeoutMs: number,
-): Promise<RemovalsResponse> {
-  const request = encodeRemovalsRequest({ action, kind });
-  const { operation } = await client.extended(POSTERN_EXTENDED.removals, request, { timeoutMs }).result;
-  return decodeRemovalsResponse(operation.value);
 }
 
 function notAfter(edge: SubscribedEdge): number | undefined {

@@ -7,7 +7,14 @@ import type { LdapClient } from '../../ldap/client.ts';
 import { domainDigest } from '../../sync/push/configuration-push.ts';
 import { entryHash } from '../../sync/content-digest.ts';
 import type { EdgeLink, EdgeTarget } from '../../sync/push/edge-link.ts';
-import { fetchBucket, fetchHash, fetchListing, fetchSummary } from '../../sync/push/edge-query.ts';
+import {
+  askRemovals,
+  fetchBucket,
+  fetchHash,
+  fetchListing,
+  fetchSummary,
+  GUARDED_KINDS,
+} from '../../sync/push/edge-query.ts';
 import type { MirrorView } from '../../sync/push/mirror-view.ts';
 import { edgeAttributes, guidBytes, guidText, unpackRecipient } from '../../sync/recipient.ts';
 import { compareContent, findByAddress } from '../../sync/verify.ts';
@@ -72,12 +79,14 @@ async function verifyContent(
     settled: () => settled(options, mirror),
   });
   const domains = await domainsEqual(client, target);
+  const waiting = await waitingRemovals(client);
   const details = [
     comparison.equal
       ? 'the digest of all recipients that the edge stores is the expected one'
       : `${comparison.differenceCount} recipients differ; postern sync run --full --edge ${link.name} compares and mends them`,
     ...(disturbed ? ['changes arrived all the time, so some differences may be changes on their way'] : []),
     domains ? 'the accepted domains are equal' : 'the accepted domains differ; postern sync run mends them',
+    ...(waiting === '' ? [] : [`${waiting}: they go on answering, and are not counted as differences`]),
   ];
   return {
     edge: link.name,
@@ -86,6 +95,17 @@ async function verifyContent(
     equal: comparison.equal && domains,
     detail: details.join('; '),
   };
+}
+
+/** What the removal guard holds back there, in words; empty when nothing is. */
+async function waitingRemovals(client: LdapClient): Promise<string> {
+  const said: string[] = [];
+  for (const kind of GUARDED_KINDS) {
+    const { pending, rejected } = await askRemovals(client, 'list', kind, SETTLE_WITHIN_MS);
+    if (pending > 0) said.push(`the removal of ${pending} ${kind} waits for "postern sync approve"`);
+    if (rejected > 0) said.push(`the removal of ${rejected} ${kind} was rejected`);
+  }
+  return said.join(', ');
 }
 
 async function verifyDomainsOnly(options: VerifyOptions, client: LdapClient): Promise<VerifyDocument> {
@@ -140,7 +160,7 @@ async function verifyAddress(
     edge: link.name,
     level: 'address',
     equal,
-    detail: addressDetail(canonical, here.length, equal, waiting),
+    detail: `${addressDetail(canonical, here.length, equal, waiting)}${domainDetail(canonical, target)}`,
     hubCount: here.length,
     edgeCount: there.size,
     differences,
@@ -155,6 +175,15 @@ function addressDetail(address: string, here: number, equal: boolean, waiting: n
   return here === 0
     ? `${address} is no recipient, neither here nor there${held}`
     : `the recipient of ${address} is stored there exactly as it is here`;
+}
+
+/** A recipient whose domain was never accepted is stored, and yet refused by the mail server. */
+function domainDetail(address: string, { domains }: EdgeTarget): string {
+  const domain = address.slice(address.lastIndexOf('@') + 1);
+  const accepted = domains.some(({ dn }) => dn.toLowerCase().startsWith(`cn=${domain.toLowerCase()},`));
+  return accepted
+    ? ''
+    : `; but ${domain} is no accepted domain, so the edge answers "not ours" (postern domain add ${domain})`;
 }
 
 /** GUIDs of the entries that answer for the address, with whether their removal waits. */

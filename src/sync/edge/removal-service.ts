@@ -21,6 +21,11 @@ import type { EdgeTrustState } from '../../subscription/trust-state.ts';
 import { KIND_BASES } from './content-service.ts';
 import { isPending } from './pending.ts';
 
+/**
+ * What the write policy reports is reported before the commit, which may yet be refused: a count that was adjusted is made anew
+ * when it is older than this.
+ */
+const RECOUNT_AFTER_MS = 5 * 60_000;
 /** Entries changed in one transaction. */
 const SLICE = 500;
 const MOST_ATTEMPTS = 5;
@@ -33,11 +38,18 @@ export interface RemovalServiceOptions {
   readonly clock: Clock;
 }
 
+interface PendingCount {
+  readonly count: number;
+  readonly adjusted: boolean;
+  /** Monotonic ms of the scan. */
+  readonly at: number;
+}
+
 export class RemovalService {
   readonly #options: RemovalServiceOptions;
   #turn: Promise<unknown> = Promise.resolve();
-  /** Counted by one scan when first asked, then kept up to date by the write policy. */
-  readonly #pending = new Map<string, number>();
+  /** Counted by a scan, then kept up to date by the write policy. */
+  readonly #pending = new Map<string, PendingCount>();
   readonly #kept = new Map<string, number>();
 
   constructor(options: RemovalServiceOptions) {
@@ -46,15 +58,16 @@ export class RemovalService {
 
   adjust(kind: string, delta: number): void {
     const known = this.#pending.get(kind);
-    if (known !== undefined) this.#pending.set(kind, Math.max(0, known + delta));
+    if (known !== undefined)
+      this.#pending.set(kind, { ...known, count: Math.max(0, known.count + delta), adjusted: true });
     this.#kept.delete(kind);
   }
 
   async pending(kind: string): Promise<number> {
     const known = this.#pending.get(kind);
-    if (known !== undefined) return known;
+    if (known !== undefined && !(known.adjusted && this.#age(known) > RECOUNT_AFTER_MS)) return known.count;
     const { length } = await this.#find(kind, STILL_MARKED);
-    this.#pending.set(kind, length);
+    this.#counted(kind, length);
     return length;
   }
 
@@ -135,7 +148,7 @@ export class RemovalService {
   async #change(kind: string, make: (entry: Entry) => Update): Promise<number> {
     const marked = await this.#find(kind, STILL_MARKED);
     await this.#changeAll(marked, STILL_MARKED, make);
-    this.#pending.set(kind, 0);
+    this.#counted(kind, 0);
     this.#kept.delete(kind);
     return marked.length;
   }
@@ -160,6 +173,14 @@ export class RemovalService {
         if (attempt >= MOST_ATTEMPTS) throw error;
       }
     }
+  }
+
+  #counted(kind: string, count: number): void {
+    this.#pending.set(kind, { count, adjusted: false, at: this.#options.clock.monotonic() });
+  }
+
+  #age({ at }: PendingCount): number {
+    return this.#options.clock.monotonic() - at;
   }
 
   async #find(kind: string, filter: Filter): Promise<number[]> {

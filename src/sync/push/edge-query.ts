@@ -5,8 +5,12 @@ import {
   type ContentDigestSummary,
   decodeBucketEntries,
   decodeContentDigestSummary,
+  decodeRemovalsResponse,
   encodeContentDigestRequest,
+  encodeRemovalsRequest,
   MOST_DIGEST_BITS,
+  type RemovalAction,
+  type RemovalsResponse,
 } from '../../ldap/postern-extended.ts';
 import { POSTERN_EXTENDED } from '../../ldap/postern-oid.ts';
 import type { Attribute } from '../../ldap/message.ts';
@@ -43,6 +47,21 @@ export async function readEdgeState(client: LdapClient, kind: DataKind): Promise
       );
   }
   return parseEdgeState(undefined);
+}
+
+/** What the removal guard watches. */
+export const GUARDED_KINDS = ['recipients', 'domains'] as const;
+
+/** Counts, or decides about, the removals that an edge holds back. */
+export async function askRemovals(
+  client: LdapClient,
+  action: RemovalAction,
+  kind: (typeof GUARDED_KINDS)[number],
+  timeoutMs: number,
+): Promise<RemovalsResponse> {
+  const request = encodeRemovalsRequest({ action, kind });
+  const { operation } = await client.extended(POSTERN_EXTENDED.removals, request, { timeoutMs }).result;
+  return decodeRemovalsResponse(operation.value);
 }
 
 /** Count and digest of what is really stored, in 2^bits buckets. */
