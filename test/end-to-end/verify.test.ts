@@ -128,7 +128,14 @@ describe('sync verify', () => {
 
   it('of one address: only where it is altered', async () => {
     expect(await verify('u8@example.org')).toMatchObject({ exitCode: 1, equal: false, level: 'address' });
-    expect(await verify('U10@example.org')).toMatchObject({ exitCode: 0, equal: true, level: 'address' });
+    expect(await verify('U10@example.org')).toMatchObject({
+      exitCode: 0,
+      equal: true,
+      level: 'address',
+      detail: 'the recipient of u10@example.org is stored there exactly as it is here',
+    });
+    const { detail } = await verify('u10@elsewhere.example');
+    expect(detail).toMatch(/is no recipient, .* but elsewhere\.example is no accepted domain/);
   });
 
   it('an ordinary run sees nothing to do: only content tells', async () => {
