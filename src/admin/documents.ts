@@ -13,8 +13,23 @@ export const DOCUMENT_VERSION = 1;
 export type Severity = 'warning' | 'critical';
 
 /** A warning has a stable code, a cause in words, and a command that mends it. */
+/** What a warning is about, for scripts and monitoring. `docs/warnings.md` explains each. */
+export type WarningCode =
+  | 'certificate.expired'
+  | 'credential.expired'
+  | 'credential.expiring'
+  | 'edge.failing'
+  | 'edge.not-subscribed'
+  | 'recipients.aging'
+  | 'recipients.loading'
+  | 'recipients.stale'
+  | 'removals.pending'
+  | 'source.failed'
+  | 'subscription.file-left'
+  | 'trust.repaired';
+
 export interface Warning {
-  readonly code: string;
+  readonly code: WarningCode;
   readonly severity: Severity;
   readonly text: string;
   readonly mend?: string;

@@ -7,10 +7,14 @@ import { EXIT } from '../../src/cli/exit-code.ts';
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 
 describe('documents', () => {
-  it('docs/errors.md lists every error code, and no other', () => {
-    const union = /export type ErrorCode =([\s\S]*?);/.exec(read('src/base/error.ts'))?.[1] ?? '';
+  it.each([
+    ['docs/errors.md', 'every error code', 'ErrorCode', 'src/base/error.ts'],
+    ['docs/warnings.md', 'every warning of status', 'WarningCode', 'src/admin/documents.ts'],
+  ])('%s lists %s, and no other', (document, _what, type, source) => {
+    const union = new RegExp(`export type ${type} =([\\s\\S]*?);`).exec(read(source))?.[1] ?? '';
     const inCode = [...union.matchAll(/'([^']+)'/g)].map((match) => match[1]);
-    const rows = read('docs/errors.md')
+    expect(inCode.length).toBeGreaterThan(5);
+    const rows = read(document)
       .split('\n')
       .filter((line) => line.startsWith('| `'));
     const inDocument = rows.flatMap((row) =>

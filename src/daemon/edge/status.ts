@@ -1,5 +1,5 @@
 /** What `postern status` says of an edge, and what is wrong with it. */
-import type { AccountStatus, EdgeStatus, KindStatus, Warning } from '../../admin/documents.ts';
+import type { AccountStatus, EdgeStatus, KindStatus, Warning, WarningCode } from '../../admin/documents.ts';
 import { DOCUMENT_VERSION } from '../../admin/documents.ts';
 import { formatAge, formatDuration } from '../../base/duration.ts';
 import type { Certificate } from '../../certificate/parse.ts';
@@ -57,7 +57,7 @@ function accountStatus(account: Account, now: number): AccountStatus {
 export function edgeWarnings(facts: EdgeFacts): Warning[] {
   const { now, kinds, accounts, maxAgeMs } = facts;
   const warnings: Warning[] = [];
-  const warn = (severity: Warning['severity'], code: string, text: string, mend?: string): void =>
+  const warn = (severity: Warning['severity'], code: WarningCode, text: string, mend?: string): void =>
     void warnings.push({ code, severity, text, ...(mend === undefined ? {} : { mend }) });
   if (!facts.subscribed) {
     warn(

@@ -53,16 +53,7 @@ export function hubStatus(facts: HubFacts): HubStatus {
       ...sourceWarnings(rest.source, rest.now),
       ...edges.flatMap((edge, i) => edgeWarnings(edge, statuses[i] as EdgeSyncStatus, facts)),
       ...certificateWarning('this hub', certificateNotAfter, rest.now),
-      ...(repairedCopies === 0
-        ? []
-        : [
-            {
-              code: 'trust.repaired',
-              severity: 'warning' as const,
-              text: `${repairedCopies} damaged copy of the trust store was written again from the other one at the start`,
-              mend: 'check the disk; the warning ends with the next start',
-            },
-          ]),
+      ...trustWarnings(repairedCopies),
     ],
   };
 }
@@ -145,6 +136,18 @@ function credentialWarning(edge: string, expires: number, hub: HubFacts): Warnin
           ? `the account for edge ${edge} expired ${formatDuration(-left)} ago`
           : `the account for edge ${edge} expires in ${formatDuration(left)}`,
       mend: `postern subscription remove ${edge} here and on the edge, then subscribe it again`,
+    },
+  ];
+}
+
+function trustWarnings(repairedCopies: number): Warning[] {
+  if (repairedCopies === 0) return [];
+  return [
+    {
+      code: 'trust.repaired',
+      severity: 'warning',
+      text: `${repairedCopies} damaged copy of the trust store was written again from the other one at the start`,
+      mend: 'check the disk; the warning ends with the next start',
     },
   ];
 }
