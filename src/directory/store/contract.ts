@@ -74,6 +74,16 @@ export interface RecordStore extends AsyncDisposable {
   flush(): Promise<void>;
   /** Writes a snapshot now (or joins the one under way) and removes the journal it replaces. */
   snapshot(): Promise<void>;
+  /**
+   * Brings the live records together in as few slabs as they need, writes a snapshot and removes the journals it replaces. Throws what `snapshot`
+   * does (the store stays at work), `store.write-failed`, `store.closed`.
+   */
+  compact(): Promise<CompactReport>;
+  /**
+   * Copies everything committed so far into `folder` (missing or empty) while changes go on; flushed, and read back. `checkBackup` and `restoreBackup` take
+   * it from there. Throws `refused`, `file.unwritable` (nothing of it is left then), `store.damaged` (of this store), `store.closed`.
+   */
+  backup(folder: string): Promise<BackupReport>;
   /** Reads the files again while the store is in use and checks every checksum. Throws `store.damaged`. */
   verify(): Promise<VerifyReport>;
   stats(): StoreStats;
@@ -89,6 +99,30 @@ export interface VerifyReport {
   readonly bytes: number;
 }
 
+export interface CompactReport {
+  readonly slabBytesBefore: number;
+  readonly slabBytes: number;
+  readonly journalBytesBefore: number;
+  /** Bytes of groups written since the snapshot was begun. */
+  readonly journalBytes: number;
+  readonly snapshotBytes: number;
+  readonly durationMs: number;
+}
+
+export interface BackupReport extends VerifyReport {
+  readonly folder: string;
+  /** When it was begun, milliseconds since 1970: it holds everything acknowledged before. */
+  readonly time: number;
+  readonly durationMs: number;
+}
+
+export interface SlabStats {
+  readonly bytes: number;
+  /** Bytes of records in use, and of versions and records that are no more; the rest is room. */
+  readonly liveBytes: number;
+  readonly deadBytes: number;
+}
+
 export interface StoreStats {
   readonly records: number;
   /** Bytes of blobs, without overhead. */
@@ -97,6 +131,8 @@ export interface StoreStats {
   readonly slabBytes: number;
   /** Bytes in slabs of versions and records that are no more. */
   readonly garbageBytes: number;
+  /** Each slab, in no order. */
+  readonly slabs: readonly SlabStats[];
   /** Bytes of tables kept beside the slabs. */
   readonly tableBytes: number;
   /** Bytes of groups in the journals since the last snapshot began. */

@@ -1,5 +1,6 @@
 /** A record store without files, for tests and for what need not outlive the process: "durable" is a moment later. */
 import { RecordMemory, StoreBatch, type GroupSink } from './batch.ts';
+import { PosternError } from '../../base/error.ts';
 import type { RecordStore } from './contract.ts';
 
 const NOWHERE: GroupSink = {
@@ -37,12 +38,29 @@ export function createMemoryStore(options: { slabBytes?: number } = {}): RecordS
       while (!batch.isOpen && heap.needsCompaction() && heap.compact(heap.slabBytes)) await null;
     },
     snapshot: nothing,
+    async compact() {
+      const before = heap.slabMemory;
+      heap.beginCompaction();
+      while (!batch.isOpen && heap.compact(heap.slabBytes)) await null;
+      return {
+        slabBytesBefore: before,
+        slabBytes: heap.slabMemory,
+        journalBytesBefore: 0,
+        journalBytes: 0,
+        snapshotBytes: 0,
+        durationMs: 0,
+      };
+    },
+    backup: async () => {
+      throw new PosternError('refused', 'a store in memory has no files to back up');
+    },
     verify: async () => ({ records: heap.records, groups: 0, bytes: 0 }),
     stats: () => ({
       records: heap.records,
       blobBytes: heap.blobBytes,
       slabBytes: heap.slabMemory,
       garbageBytes: heap.garbage,
+      slabs: heap.slabStats(),
       tableBytes: heap.tableBytes + ids.tableBytes,
       journalBytes: 0,
       journalGroups: 0,

@@ -6,9 +6,12 @@ import { systemFiles } from '../../base/files.ts';
 import { lockFolder } from '../../base/folder-lock.ts';
 import { silentLog, type Log } from '../../base/log.ts';
 import { RecordMemory, StoreBatch } from './batch.ts';
+import { writeBackup } from './backup.ts';
 import type {
+  BackupReport,
   Batch,
   BlobView,
+  CompactReport,
   RecordId,
   RecordStore,
   StoreOptions,
@@ -19,6 +22,7 @@ import type {
 } from './contract.ts';
 import { sortNames } from './file-format.ts';
 import { createJournal, Journal } from './journal.ts';
+import { withNamedReads } from './named-reads.ts';
 import { recover, type Recovered, unwritable } from './recovery.ts';
 import { writeSnapshot } from './snapshot-write.ts';
 import { verifyFiles } from './verify.ts';
@@ -39,10 +43,11 @@ const COMPACT_SLICE = 256 * 1024;
  * `file.unreadable`, `file.unwritable`.
  */
 export async function openStore(options: StoreOptions): Promise<RecordStore> {
-  const { files, folder, clock, random } = options;
+  const { folder, clock, random } = options;
+  const files = withNamedReads(options.files);
   const log = (options.log ?? silentLog).child('store');
   const tuning = { ...TUNING, ...options.tuning };
-  const lock = options.lock ?? (files === systemFiles ? lockFolder : undefined);
+  const lock = options.lock ?? (options.files === systemFiles ? lockFolder : undefined);
   await files.makeFolder(folder).catch((error: unknown) => {
     throw unwritable(folder, error);
   });
@@ -53,13 +58,14 @@ export async function openStore(options: StoreOptions): Promise<RecordStore> {
     const { bytesCut } = recovered.report;
     if (bytesCut > 0)
       log.warn('a last write that never was whole was cut off the journal', { folder, bytes: bytesCut });
-    return new FileStore({ ...options, log, tuning }, memory, recovered, async () => held?.release());
+    return new FileStore({ ...options, files, log, tuning }, memory, recovered, async () => held?.release());
   } catch (error) {
     await held?.release();
     if (error instanceof PosternError) throw error;
-    throw new PosternError('file.unreadable', 'the files of the store cannot be read', {
+    throw new PosternError('file.unwritable', 'the files of the store cannot be brought in order', {
       cause: error,
       fields: { folder },
+      hint: 'check space on the disk, and owner and permissions of the folder; nothing was lost',
     });
   }
 }
@@ -83,6 +89,7 @@ class FileStore implements RecordStore {
   #maintenance: Promise<unknown> = Promise.resolve();
   #snapshotting: Promise<void> | undefined;
   #compacting = false;
+  #compacted: Promise<CompactReport> | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(settings: Settings, memory: RecordMemory, recovered: Recovered, unlock: () => Promise<void>) {
@@ -163,7 +170,25 @@ class FileStore implements RecordStore {
   verify(): Promise<VerifyReport> {
     return this.#oneByOne(async () => {
       await this.#pause();
-      return verifyFiles(this.#settings, this.#journal);
+      // What is on the disk now; the file layer may be writing beyond it.
+      const { number, offset } = this.#journal.current;
+      return verifyFiles(this.#settings, { number, offset, sequence: this.#journal.durable });
+    });
+  }
+
+  compact(): Promise<CompactReport> {
+    this.#compacted ??= this.#compactAll().finally(() => {
+      this.#compacted = undefined;
+    });
+    return this.#compacted;
+  }
+
+  backup(folder: string): Promise<BackupReport> {
+    const { files, folder: own, clock } = this.#settings;
+    return this.#oneByOne(async () => {
+      await this.#pause();
+      const source = { files, folder: own, clock, journal: this.#journal, pause: () => this.#pause() };
+      return writeBackup(source, folder);
     });
   }
 
@@ -175,6 +200,7 @@ class FileStore implements RecordStore {
       blobBytes: heap.blobBytes,
       slabBytes: heap.slabMemory,
       garbageBytes: heap.garbage,
+      slabs: heap.slabStats(),
       tableBytes: heap.tableBytes + ids.tableBytes,
       journalBytes: this.#journalBytes,
       journalGroups: this.#groupsBefore + this.#journal.groups,
@@ -250,6 +276,37 @@ class FileStore implements RecordStore {
       // Closing, or nothing can be stored any more.
     }
     this.#compacting = false;
+  }
+
+  async #compactAll(): Promise<CompactReport> {
+    const { clock } = this.#settings;
+    const { heap } = this.#memory;
+    const begun = clock.monotonic();
+    const before = this.stats();
+    heap.beginCompaction();
+    do {
+      await yieldToLoop();
+      await this.#pause();
+    } while (heap.compact(COMPACT_SLICE));
+    // One under way may have been begun long ago.
+    await this.#snapshotting?.catch(() => {});
+    await this.snapshot().catch((error: unknown) => {
+      if (error instanceof PosternError) throw error;
+      throw new PosternError('file.unwritable', 'no snapshot can be written', {
+        cause: error,
+        fields: { folder: this.#settings.folder },
+        hint: 'a snapshot needs as much space on the disk as all records together; nothing was lost, and the journal goes on',
+      });
+    });
+    const after = this.stats();
+    return {
+      slabBytesBefore: before.slabBytes,
+      slabBytes: after.slabBytes,
+      journalBytesBefore: before.journalBytes,
+      journalBytes: after.journalBytes,
+      snapshotBytes: after.snapshotBytes,
+      durationMs: clock.monotonic() - begun,
+    };
   }
 
   async #writeSnapshot(): Promise<void> {

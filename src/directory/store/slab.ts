@@ -7,7 +7,7 @@
  * loading one is reading into slabs. An address counts words of 4 bytes over all slabs; 0 is "no such record".
  */
 import { PosternError } from '../../base/error.ts';
-import type { BlobView, Visitor } from './contract.ts';
+import type { BlobView, SlabStats, Visitor } from './contract.ts';
 
 export const BLOCK_HEADER = 8;
 export const SLAB_BYTES = 8 * 1024 * 1024;
@@ -15,6 +15,8 @@ export const SLAB_BYTES = 8 * 1024 * 1024;
 const MOST_SPARE = 2;
 /** Compaction begins when garbage exceeds this share of the live bytes, plus two slabs. */
 const GARBAGE_SHARE = 0.2;
+/** Compaction that was asked for empties slabs with more than this share of garbage. */
+const WORTH_EMPTYING = 1 / 32;
 /** What choosing a slab and giving it back counts for, in bytes of work. */
 const SLAB_COST = 4096;
 
@@ -45,6 +47,7 @@ export class SlabHeap {
   #current = -1;
   #victim = -1;
   #cursor = 0;
+  #thorough = false;
 
   records = 0;
   blobBytes = 0;
@@ -78,6 +81,16 @@ export class SlabHeap {
   /** Bytes of blocks that are no record's any more. */
   get garbage(): number {
     return this.#filled - this.#live;
+  }
+
+  slabStats(): SlabStats[] {
+    return this.#slabs
+      .filter((slab) => slab !== undefined)
+      .map(({ filled, live }) => ({
+        bytes: this.slabBytes,
+        liveBytes: live,
+        deadBytes: filled - live,
+      }));
   }
 
   /** Address of a record's block; 0 when there is none. */
@@ -168,7 +181,17 @@ export class SlabHeap {
   // --- compaction ---
 
   needsCompaction(): boolean {
-    return this.#victim >= 0 || this.garbage > this.#live * GARBAGE_SHARE + 2 * this.slabBytes;
+    return (
+      this.#victim >= 0 || this.#thorough || this.garbage > this.#live * GARBAGE_SHARE + 2 * this.slabBytes
+    );
+  }
+
+  /** From now on `compact` has something to do as long as any slab (the one being filled until now, too) is worth emptying. */
+  beginCompaction(): void {
+    this.#thorough = true;
+    const current = this.#slabs[this.#current];
+    if (current !== undefined && current.filled - current.live > this.slabBytes * WORTH_EMPTYING)
+      this.#current = -1;
   }
 
   /**
@@ -179,7 +202,10 @@ export class SlabHeap {
     for (let budget = bytes; budget > 0; ) {
       if (this.#victim < 0) {
         if (this.needsCompaction()) this.#victim = this.#worst();
-        if (this.#victim < 0) return false;
+        if (this.#victim < 0) {
+          this.#thorough = false;
+          return false;
+        }
         // Slab 0 begins with the word that no address may name.
         this.#cursor = this.#victim === 0 ? 4 : 0;
       }
@@ -212,7 +238,7 @@ export class SlabHeap {
 
   #worst(): number {
     let worst = -1;
-    let most = 0;
+    let most = this.#thorough ? this.slabBytes * WORTH_EMPTYING : 0;
     for (const [index, slab] of this.#slabs.entries()) {
       if (slab === undefined || index === this.#current || slab.filled - slab.live <= most) continue;
       worst = index;

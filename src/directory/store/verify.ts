@@ -3,19 +3,23 @@ import { join } from 'node:path';
 import type { Files, OpenFile } from '../../base/files.ts';
 import type { VerifyReport } from './contract.ts';
 import { damaged, HEADER_BYTES, journalName, snapshotName, sortNames } from './file-format.ts';
-import type { Journal } from './journal.ts';
 import { readJournal, type JournalEnd } from './journal-read.ts';
 import { checkSnapshot, readOutline } from './snapshot-read.ts';
 
-/** No snapshot may begin or end meanwhile; groups may be written. Throws `store.damaged`. */
+/** Where what is to be checked ends: in which journal, at which place, with which group. */
+export interface VerifyEnd {
+  readonly number: number;
+  readonly offset: number;
+  readonly sequence: number;
+}
+
+/** No snapshot may begin or end meanwhile; groups may be written beyond `end`. Throws `store.damaged`. */
 export async function verifyFiles(
   place: { files: Files; folder: string },
-  journal: Journal,
+  end: VerifyEnd,
 ): Promise<VerifyReport> {
   const { files, folder } = place;
-  // What is on the disk now; the file layer may be writing beyond it.
-  const { number: current, offset: limit } = journal.current;
-  const sequence = journal.durable;
+  const { number: current, offset: limit, sequence } = end;
   const names = sortNames(await files.list(folder));
   const base = names.snapshots.at(-1);
   const report = { records: 0, groups: 0, bytes: 0 };
