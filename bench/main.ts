@@ -1,5 +1,6 @@
 /** `npm run bench -- NAME [--quick] [--json] [--only PART] [--profile FOLDER]`: one benchmark beside its peer, in one run. */
 import { parseArgs } from 'node:util';
+import { DIRECTORY_PARTS, runDirectoryBenchmark } from './directory.ts';
 import { Report } from './report.ts';
 import { type BenchmarkOptions, runSyncBenchmark, SYNC_PARTS } from './sync.ts';
 import { useWorkFolder } from './work-folder.ts';
@@ -10,6 +11,7 @@ interface Benchmark {
 }
 
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  directory: { run: runDirectoryBenchmark, parts: DIRECTORY_PARTS },
   sync: { run: runSyncBenchmark, parts: SYNC_PARTS },
 };
 
