@@ -92,7 +92,7 @@ beforeAll(async () => {
   parts.defer(() => rm(staged, { recursive: true, force: true }));
   await cp(ROOT, join(staged, 'checkout'), {
     recursive: true,
-    filter: (path) => !/^(node_modules|\.git|dist|coverage)$/.test(path.slice(ROOT.length)),
+    filter: (path) => !/^(node_modules|\.git|\.tmp|dist|coverage)$/.test(path.slice(ROOT.length)),
   });
   edge = parts.use(await Machine.start('edge1'));
   hub = parts.use(await Machine.start('hub1'));
