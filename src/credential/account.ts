@@ -5,7 +5,7 @@
 import { formatDuration } from '../base/duration.ts';
 import type { Pin } from '../certificate/pin.ts';
 import type { PasswordDigest } from './password.ts';
-import type { Window } from './schedule.ts';
+import { CLOCK_TOLERANCE_MS, type Window } from './schedule.ts';
 
 export interface Account extends Window {
   /** `ESRA.<edge>` or `ESRA.<edge>.<hub>.<n>`. */
@@ -25,7 +25,7 @@ export interface Account extends Window {
 }
 
 /** How far the window of an ESRA bends, to allow for clocks that differ. A bootstrap's not at all. */
-export const ESRA_CLOCK_TOLERANCE_MS = 10 * 60_000;
+export const ESRA_CLOCK_TOLERANCE_MS = CLOCK_TOLERANCE_MS;
 
 export type BindRefusal =
   | 'no-client-certificate'
@@ -39,6 +39,12 @@ export type BindDecision =
   /** Before its effective time: the bind is answered with success, but the session may only ask Who am I. */
   | { readonly outcome: 'who-am-i-only'; readonly reason: string }
   | { readonly outcome: 'refused'; readonly code: BindRefusal; readonly reason: string };
+
+/** Where `now` lies in a window that bends by `bendMs`. */
+export function windowAt(window: Window, now: number, bendMs: number): 'early' | 'open' | 'expired' {
+  if (now >= window.expiresAt + bendMs) return 'expired';
+  return now >= window.effectiveAt - bendMs ? 'open' : 'early';
+}
 
 /**
  * Whether `account` may bind now, on a session whose client showed the key `peerPin` (`undefined`: none). The reason is for the edge's log and
@@ -56,9 +62,10 @@ export function mayBind(account: Account, now: number, peerPin: Pin | undefined)
   }
   if (account.state === 'suspended') return refuse('suspended', 'the account is suspended');
   const bend = account.kind === 'esra' ? ESRA_CLOCK_TOLERANCE_MS : 0;
-  if (now >= account.expiresAt + bend)
+  const at = windowAt(account, now, bend);
+  if (at === 'expired')
     return refuse('expired', `expired ${formatDuration(now - account.expiresAt)} ago by the edge's clock`);
-  if (now >= account.effectiveAt - bend) return { outcome: 'ok' };
+  if (at === 'open') return { outcome: 'ok' };
   const reason = `effective in ${formatDuration(account.effectiveAt - now)} by the edge's clock`;
   return account.kind === 'esra' ? { outcome: 'who-am-i-only', reason } : refuse('not-yet-effective', reason);
 }

@@ -14,6 +14,7 @@ import {
 import { nameKey } from './account-name.ts';
 import { type CredentialState, findAccount } from './credential-state.ts';
 import { NO_ACCOUNT_DIGEST, passwordMatches } from './password.ts';
+import { deletableCredentials } from './schedule.ts';
 
 export type BindAnswer =
   | {
@@ -76,19 +77,13 @@ export function afterProvingBind<T extends CredentialState>(state: T, proved: Ac
 
 /** The state without what time has ended: an expired bootstrap account (its file is worthless), and expired ESRAs that have a successor. */
 export function withoutExpired<T extends CredentialState>(state: T, now: number): T {
-  const accounts = state.accounts.filter(
-    (account) =>
-      now < account.expiresAt || (account.kind === 'esra' && !hasSuccessor(account, state.accounts)),
+  const hubs = Map.groupBy(
+    state.accounts.filter((account) => account.kind === 'esra'),
+    (account) => nameKey(account.hub ?? ''),
+  );
+  const gone = new Set([...hubs.values()].flatMap((accounts) => deletableCredentials(accounts, now)));
+  const accounts = state.accounts.filter((account) =>
+    account.kind === 'bootstrap' ? now < account.expiresAt : !gone.has(account),
   );
   return accounts.length === state.accounts.length ? state : { ...state, accounts };
-}
-
-/** The last account of a pair is disabled by time, never deleted. */
-function hasSuccessor(account: Account, accounts: readonly Account[]): boolean {
-  return accounts.some(
-    (other) =>
-      other.kind === 'esra' &&
-      nameKey(other.hub ?? '') === nameKey(account.hub ?? '') &&
-      other.expiresAt > account.expiresAt,
-  );
 }

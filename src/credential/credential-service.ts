@@ -28,6 +28,7 @@ import {
   openCredentialRecord,
   verifyCredentialRecord,
 } from './record.ts';
+import { MOST_AHEAD_MS, MOST_LIFETIME_MS } from './schedule.ts';
 
 /** This edge, as records must name it. */
 export interface EdgeNames {
@@ -55,9 +56,6 @@ export type RecordVerdict =
       readonly userName?: string | undefined;
     };
 
-/** Longest life of a credential, and farthest start, that an edge takes on. */
-const MOST_LIFETIME_MS = 400 * 86_400_000;
-const MOST_AHEAD_MS = 90 * 86_400_000;
 /** Accounts of one hub: two during a renewal, a few more while old ones wait for their end. */
 const MOST_ACCOUNTS_OF_A_HUB = 16;
 /** Records looked at in one go; the directory's limits keep honest ones far below. */

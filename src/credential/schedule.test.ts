@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  checkTimings,
+  DEFAULT_TIMINGS,
   deletableCredentials,
   firstWindow,
   nextEventAt,
@@ -88,6 +90,50 @@ describe('a pair', () => {
   });
 });
 
+describe('timings', () => {
+  const MIN = 60_000;
+  it('of the defaults fit each other', () => {
+    expect(checkTimings(DEFAULT_TIMINGS)).toBe(DEFAULT_TIMINGS);
+  });
+
+  it.each([
+    [
+      { effectiveBeforeMs: 15 * MIN },
+      'effectiveBefore (15 min) must be longer than the cycle interval with the clock tolerance (15 min)',
+    ],
+    [
+      { successorBeforeMs: 3 * DAY },
+      'successorBefore (3 d) must be longer than effectiveBefore and twice the margin (3 d 30 min)',
+    ],
+    [
+      { lifetimeMs: 10 * DAY },
+      'lifetime (10 d) must be longer than successorBefore and effectiveBefore (10 d)',
+    ],
+    [
+      { lifetimeMs: 401 * DAY },
+      'lifetime (401 d) must not be longer than the longest that an edge takes on (400 d)',
+    ],
+    [
+      { lifetimeMs: 200 * DAY, successorBeforeMs: 91 * DAY },
+      'successorBefore (91 d) must not be longer than the farthest start that an edge takes on (90 d)',
+    ],
+    [{ cycleMs: 6 * MIN }, 'the cycle interval (6 min) must not be longer than recoveryQuiet (5 min)'],
+    [{ cycleMs: 0 }, 'a cycle interval (0 ms) must be longer than zero (0 ms)'],
+    [{ recoveries: -1 }, 'recoveries must be a whole number, 0 or more, and is -1'],
+    [{ recoveries: 1001 }, 'recoveries must be at most 1000, and is 1001'],
+  ])('%j are refused', (change, message) => {
+    expect(() => checkTimings({ ...DEFAULT_TIMINGS, ...change })).toThrow(message);
+  });
+
+  it('of an administrator move the times', () => {
+    const timings = { ...DEFAULT_TIMINGS, successorBeforeMs: 10 * DAY, effectiveBeforeMs: DAY };
+    expect(renewalTimes(first, timings)).toMatchObject({
+      prepareAt: START + 20 * DAY,
+      switchAt: START + 29 * DAY,
+    });
+  });
+});
+
 describe('any lifetime', () => {
   const lifetime = fc.integer({ min: 2, max: 400 * DAY });
 
@@ -116,7 +162,10 @@ describe('any lifetime', () => {
                 (step === 0 ? START : (credentials.at(-1)?.effectiveAt ?? 0)) - (step === 0 ? 0 : 1),
               ) ?? 0;
             if (renewalDue(credentials, now))
-              credentials = [...credentials, successorWindow(credentials.at(-1) as Window, now, ms)];
+              credentials = [
+                ...credentials,
+                successorWindow(credentials.at(-1) as Window, now, { ...DEFAULT_TIMINGS, lifetimeMs: ms }),
+              ];
             const gone = new Set(deletableCredentials(credentials, now));
             credentials = credentials.filter((credential) => !gone.has(credential));
             expect(usableCredentials(credentials, now).length).toBeGreaterThan(0);

@@ -2,13 +2,91 @@
  * The times of a credential's life, and which of a pair's credentials is used at a moment. Pure. The successor is made seven days before
  * expiry and becomes effective three days before it; whatever is shorter lived keeps these proportions.
  */
+import { formatDuration } from '../base/duration.ts';
+import { PosternError } from '../base/error.ts';
 
 const DAY_MS = 86_400_000;
-export const DEFAULT_LIFETIME_MS = 30 * DAY_MS;
-const PREPARE_BEFORE_MS = 7 * DAY_MS;
-const EFFECTIVE_BEFORE_MS = 3 * DAY_MS;
-/** Below this the three days would not lie inside the second half of a credential's life. */
-const SHORTEST_FULL_LIFETIME_MS = 14 * DAY_MS;
+const MINUTE_MS = 60_000;
+
+/** How far the clocks of a hub and an edge may differ: windows bend by it, and more is reported. */
+export const CLOCK_TOLERANCE_MS = 10 * MINUTE_MS;
+/** Longest life of a credential, and farthest start, that an edge takes on. */
+export const MOST_LIFETIME_MS = 400 * DAY_MS;
+export const MOST_AHEAD_MS = 90 * DAY_MS;
+
+/** What an administrator may set. All milliseconds but `recoveries`. */
+export interface RenewalTimings {
+  readonly lifetimeMs: number;
+  /** The successor is made so long before expiry. */
+  readonly successorBeforeMs: number;
+  /** The successor is used from so long before expiry. */
+  readonly effectiveBeforeMs: number;
+  /** Longest time between two looks of a hub at a pair. */
+  readonly cycleMs: number;
+  /** Recoveries in a row, until a normal renewal. */
+  readonly recoveries: number;
+  /** A pair that was not heard for so long may recover before its last credential expires. */
+  readonly recoveryQuietMs: number;
+}
+
+export const DEFAULT_TIMINGS: RenewalTimings = {
+  lifetimeMs: 30 * DAY_MS,
+  successorBeforeMs: 7 * DAY_MS,
+  effectiveBeforeMs: 3 * DAY_MS,
+  cycleMs: 5 * MINUTE_MS,
+  recoveries: 3,
+  recoveryQuietMs: 5 * MINUTE_MS,
+};
+export const DEFAULT_LIFETIME_MS = DEFAULT_TIMINGS.lifetimeMs;
+
+/** The timings themselves when they can work. Throws `config.invalid`, naming the two numbers that conflict. */
+export function checkTimings(timings: RenewalTimings): RenewalTimings {
+  const { lifetimeMs, successorBeforeMs, effectiveBeforeMs, cycleMs, recoveries, recoveryQuietMs } = timings;
+  for (const [name, value] of Object.entries(timings) as [string, number][])
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw invalid(`${name} must be a whole number, 0 or more, and is ${value}`);
+  if (recoveries > 1000) throw invalid(`recoveries must be at most 1000, and is ${recoveries}`);
+  const margin = cycleMs + CLOCK_TOLERANCE_MS;
+  const marginName = 'the cycle interval with the clock tolerance';
+  longer('a cycle interval', cycleMs, 'zero', 0);
+  longer('effectiveBefore', effectiveBeforeMs, marginName, margin);
+  longer(
+    'successorBefore',
+    successorBeforeMs,
+    'effectiveBefore and twice the margin',
+    effectiveBeforeMs + 2 * margin,
+  );
+  // A successor lives from effectiveBefore on: its own renewal must not be due when it becomes effective.
+  longer(
+    'lifetime',
+    lifetimeMs,
+    'successorBefore and effectiveBefore',
+    successorBeforeMs + effectiveBeforeMs,
+  );
+  notLonger('lifetime', lifetimeMs, 'the longest that an edge takes on', MOST_LIFETIME_MS);
+  notLonger('successorBefore', successorBeforeMs, 'the farthest start that an edge takes on', MOST_AHEAD_MS);
+  // Otherwise a hub that works would not be heard in time, and whoever has its key alone could recover beside it.
+  notLonger('the cycle interval', cycleMs, 'recoveryQuiet', recoveryQuietMs);
+  return timings;
+}
+
+function longer(name: string, value: number, thanName: string, than: number): void {
+  if (value <= than)
+    throw invalid(
+      `${name} (${formatDuration(value)}) must be longer than ${thanName} (${formatDuration(than)})`,
+    );
+}
+
+function notLonger(name: string, value: number, thanName: string, than: number): void {
+  if (value > than)
+    throw invalid(
+      `${name} (${formatDuration(value)}) must not be longer than ${thanName} (${formatDuration(than)})`,
+    );
+}
+
+function invalid(message: string): PosternError {
+  return new PosternError('config.invalid', message, { hint: 'change one of the two' });
+}
 
 /** Half-open: [effectiveAt, expiresAt), Unix milliseconds. */
 export interface Window {
@@ -30,12 +108,12 @@ export interface RenewalTimes {
   readonly deleteAt: number;
 }
 
-export function renewalTimes(window: Window): RenewalTimes {
-  const lifetime = window.expiresAt - window.effectiveAt;
-  const scale = Math.min(1, lifetime / SHORTEST_FULL_LIFETIME_MS);
+export function renewalTimes(window: Window, timings: RenewalTimings = DEFAULT_TIMINGS): RenewalTimes {
+  // Below twice the lead the successor would be made in the first half of a credential's life: shorter ones keep the proportions.
+  const scale = Math.min(1, (window.expiresAt - window.effectiveAt) / (2 * timings.successorBeforeMs));
   return {
-    prepareAt: window.expiresAt - Math.floor(PREPARE_BEFORE_MS * scale),
-    switchAt: window.expiresAt - Math.floor(EFFECTIVE_BEFORE_MS * scale),
+    prepareAt: window.expiresAt - Math.floor(timings.successorBeforeMs * scale),
+    switchAt: window.expiresAt - Math.floor(timings.effectiveBeforeMs * scale),
     deleteAt: window.expiresAt,
   };
 }
@@ -44,10 +122,10 @@ export function renewalTimes(window: Window): RenewalTimes {
 export function successorWindow(
   window: Window,
   now: number,
-  lifetimeMs: number = DEFAULT_LIFETIME_MS,
+  timings: RenewalTimings = DEFAULT_TIMINGS,
 ): Window {
-  const effectiveAt = Math.max(now, renewalTimes(window).switchAt);
-  return { effectiveAt, expiresAt: effectiveAt + lifetimeMs };
+  const effectiveAt = Math.max(now, renewalTimes(window, timings).switchAt);
+  return { effectiveAt, expiresAt: effectiveAt + timings.lifetimeMs };
 }
 
 export type Phase = 'not-yet-effective' | 'in-use' | 'renewal-due' | 'superseded-soon' | 'expired';
@@ -71,9 +149,13 @@ export function usableCredentials<T extends Window>(credentials: readonly T[], n
 }
 
 /** True when a successor should be made now: no credential of the pair reaches beyond this one's renewal. */
-export function renewalDue(credentials: readonly Window[], now: number): boolean {
+export function renewalDue(
+  credentials: readonly Window[],
+  now: number,
+  timings: RenewalTimings = DEFAULT_TIMINGS,
+): boolean {
   const latest = latestOf(credentials);
-  return latest !== undefined && now >= renewalTimes(latest).prepareAt;
+  return latest !== undefined && now >= renewalTimes(latest, timings).prepareAt;
 }
 
 /**
@@ -86,15 +168,19 @@ export function deletableCredentials<T extends Window>(credentials: readonly T[]
 }
 
 /** The next moment at which something above changes, or `undefined` when nothing will. */
-export function nextEventAt(credentials: readonly Window[], now: number): number | undefined {
+export function nextEventAt(
+  credentials: readonly Window[],
+  now: number,
+  timings: RenewalTimings = DEFAULT_TIMINGS,
+): number | undefined {
   const moments = credentials.flatMap((credential) => {
-    const times = renewalTimes(credential);
+    const times = renewalTimes(credential, timings);
     return [credential.effectiveAt, times.prepareAt, times.switchAt, times.deleteAt];
   });
   return moments.filter((moment) => moment > now).sort((a, b) => a - b)[0];
 }
 
-function latestOf<T extends Window>(credentials: readonly T[]): T | undefined {
+export function latestOf<T extends Window>(credentials: readonly T[]): T | undefined {
   return credentials.reduce<T | undefined>(
     (best, next) =>
       best === undefined ||
