@@ -2,17 +2,18 @@
  * A schema: descriptions resolved against each other, ready to ask. Immutable once built. Owns attribute types, object
  * classes, their inheritance and the rules that apply; knows no entries.
  */
-import { PosternError } from '../../base/error.ts';
+import type { AttributeTypeDescription, Description, ObjectClassDescription } from './description.ts';
+import type { MatchingRule, RuleContext } from './matching-rule.ts';
+import { type Located, parseSchema, type SchemaText } from './parse-description.ts';
 import {
-  type AttributeTypeDescription,
-  type Description,
-  type MatchingRuleDescription,
-  type ObjectClassDescription,
-  parseSchemaText,
-  type SyntaxDescription,
-} from './description.ts';
-import { ADDRESS_RULE, type MatchingRule, MATCHING_RULES, type RuleContext } from './matching-rule.ts';
-import { opaqueSyntax, SYNTAX, type Syntax, SYNTAXES } from './syntax.ts';
+  registry,
+  resolveAttributeTypes,
+  resolveContentRules,
+  resolveObjectClasses,
+  ruleTable,
+  syntaxTable,
+} from './resolve.ts';
+import { opaqueSyntax, type Syntax } from './syntax.ts';
 
 export interface AttributeType {
   /** Position in `Schema.attributeTypes`: a small number for tables. */
@@ -27,6 +28,9 @@ export interface AttributeType {
   readonly substrings: MatchingRule | undefined;
   readonly syntax: Syntax;
   readonly singleValue: boolean;
+  /** RFC 3671: values belong to a subentry, which we have none of. */
+  readonly collective: boolean;
+  readonly obsolete: boolean;
   readonly noUserModification: boolean;
   readonly operational: boolean;
   /** Itself and every type below it. */
@@ -40,6 +44,7 @@ export interface ObjectClass {
   readonly name: string;
   readonly description: ObjectClassDescription;
   readonly kind: ObjectClassDescription['classKind'];
+  readonly obsolete: boolean;
   /** Itself and every class above it. */
   readonly lineage: ReadonlySet<ObjectClass>;
   /** Itself and every class below it. */
@@ -49,11 +54,24 @@ export interface ObjectClass {
   readonly may: ReadonlySet<AttributeType>;
 }
 
+/** RFC 4512 §4.1.6: what entries of a structural class may have besides what their classes say. */
+export interface ContentRule {
+  readonly name: string;
+  readonly structural: ObjectClass;
+  /** The auxiliary classes that may be there, and those above them. */
+  readonly auxiliaries: ReadonlySet<ObjectClass>;
+  readonly must: ReadonlySet<AttributeType>;
+  readonly may: ReadonlySet<AttributeType>;
+  readonly not: ReadonlySet<AttributeType>;
+  readonly description: Description;
+}
+
 export interface Schema {
   readonly attributeTypes: readonly AttributeType[];
   readonly objectClasses: readonly ObjectClass[];
   readonly matchingRules: readonly MatchingRule[];
   readonly syntaxes: readonly Syntax[];
+  readonly contentRules: ReadonlyMap<ObjectClass, ContentRule>;
   /** By name or OID, any case. */
   attributeType(name: string): AttributeType | undefined;
   objectClass(name: string): ObjectClass | undefined;
@@ -66,25 +84,23 @@ export const EXTENSIBLE_OBJECT = 'extensibleObject';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-function invalid(message: string): never {
-  throw new PosternError('schema.invalid', message, {
-    hint: 'every name in a description must be defined before it is used',
-  });
-}
-
 /**
- * Builds a schema from texts in the form of OpenLDAP's schema files (see `parseSchemaText`). Throws `schema.invalid` when a
- * name is unknown or defined twice. `addressRuleOid` names `posternAddressMatch`, whose values are compared octet by octet
- * (they are hashes; the asserted address is hashed when a filter is compiled).
+ * Builds a schema from texts in the form of OpenLDAP's schema files (see `parseSchema`). Throws `schema.invalid`, with file, line
+ * and column, for what is malformed, unknown, contradicts RFC 4512 or is defined twice in different ways; a definition that is
+ * there already, word for word, is passed over. `addressRuleOid` names `posternAddressMatch`, whose values are compared octet by
+ * octet (they are hashes; the asserted address is hashed when a filter is compiled).
  */
-export function buildSchema(texts: readonly string[], addressRuleOid: string): Schema {
-  const descriptions = texts.flatMap((text) => parseSchemaText(text));
-  const of = <K extends Description['kind']>(kind: K): Extract<Description, { kind: K }>[] =>
-    descriptions.filter((d): d is Extract<Description, { kind: K }> => d.kind === kind);
+export function buildSchema(texts: readonly (string | SchemaText)[], addressRuleOid: string): Schema {
+  const found = texts.flatMap((text, n) =>
+    parseSchema(typeof text === 'string' ? { name: `schema ${n + 1}`, text } : text),
+  );
+  const of = <K extends Description['kind']>(kind: K): Located<Extract<Description, { kind: K }>>[] =>
+    found.filter((d): d is Located<Extract<Description, { kind: K }>> => d.description.kind === kind);
+  const register = registry();
   const syntaxes = syntaxTable(of('ldapSyntax'));
   const rules = ruleTable(of('matchingRule'), addressRuleOid);
-  const attributes = resolveAttributeTypes(of('attributeType'), rules, syntaxes);
-  const classes = resolveObjectClasses(of('objectClass'), attributes.byName);
+  const attributes = resolveAttributeTypes(of('attributeType'), rules, syntaxes, register);
+  const classes = resolveObjectClasses(of('objectClass'), attributes.byName, register);
   const find = <T>(table: ReadonlyMap<string, T>, name: string): T | undefined =>
     table.get(name) ?? table.get(name.toLowerCase());
   return {
@@ -92,131 +108,13 @@ export function buildSchema(texts: readonly string[], addressRuleOid: string): S
     objectClasses: classes.list,
     matchingRules: [...new Set(rules.values())],
     syntaxes: [...syntaxes.values()],
+    contentRules: resolveContentRules(of('ditContentRule'), classes.byName, attributes.byName),
     attributeType: (name) => find(attributes.byName, name),
     objectClass: (name) => find(classes.byName, name),
     matchingRule: (name) => find(rules, name),
     oidOf: (name) =>
       find(attributes.byName, name)?.oid ?? find(classes.byName, name)?.oid ?? find(rules, name)?.oid,
   };
-}
-
-function syntaxTable(declared: readonly SyntaxDescription[]): Map<string, Syntax> {
-  const table = new Map(SYNTAXES);
-  for (const { oid, description } of declared)
-    if (!table.has(oid)) table.set(oid, opaqueSyntax(oid, description));
-  return table;
-}
-
-function ruleTable(
-  declared: readonly MatchingRuleDescription[],
-  addressRuleOid: string,
-): Map<string, MatchingRule> {
-  const address: MatchingRule = {
-    oid: addressRuleOid,
-    name: ADDRESS_RULE,
-    kind: 'equality',
-    syntax: SYNTAX.directoryString,
-    normalise: (value) => value,
-  };
-  const table = new Map<string, MatchingRule>();
-  for (const rule of [...MATCHING_RULES, address])
-    table.set(rule.oid, rule).set(rule.name.toLowerCase(), rule);
-  for (const { oid, names } of declared)
-    if (!table.has(oid)) invalid(`matching rule ${names[0] ?? oid} is not implemented`);
-  return table;
-}
-
-function register<T>(table: Map<string, T>, item: T, oid: string, names: readonly string[]): void {
-  for (const key of [oid, ...names.map((name) => name.toLowerCase())]) {
-    if (table.has(key)) invalid(`"${key}" is defined twice`);
-    table.set(key, item);
-  }
-}
-
-function resolveAttributeTypes(
-  descriptions: readonly AttributeTypeDescription[],
-  rules: ReadonlyMap<string, MatchingRule>,
-  syntaxes: ReadonlyMap<string, Syntax>,
-): { list: AttributeType[]; byName: Map<string, AttributeType> } {
-  const byName = new Map<string, AttributeType>();
-  const list: AttributeType[] = [];
-  for (const description of descriptions) {
-    const name = description.names[0] ?? description.oid;
-    const superior =
-      description.superior === undefined ? undefined : byName.get(description.superior.toLowerCase());
-    if (description.superior !== undefined && superior === undefined)
-      invalid(`${name}: superior type ${description.superior} is unknown`);
-    const rule = (
-      wanted: string | undefined,
-      inherited: MatchingRule | undefined,
-    ): MatchingRule | undefined => {
-      if (wanted === undefined) return inherited;
-      return rules.get(wanted.toLowerCase()) ?? invalid(`${name}: matching rule ${wanted} is unknown`);
-    };
-    const syntax = description.syntax === undefined ? superior?.syntax : syntaxes.get(description.syntax);
-    const type: AttributeType = {
-      index: list.length,
-      oid: description.oid,
-      name,
-      description,
-      superior,
-      equality: rule(description.equality, superior?.equality),
-      ordering: rule(description.ordering, superior?.ordering),
-      substrings: rule(description.substrings, superior?.substrings),
-      syntax: syntax ?? invalid(`${name}: syntax ${description.syntax ?? '(none)'} is unknown`),
-      singleValue: description.singleValue,
-      noUserModification: description.noUserModification,
-      operational: description.usage !== 'userApplications',
-      family: [],
-      known: true,
-    };
-    register(byName, type, description.oid, description.names);
-    list.push(type);
-    for (let above: AttributeType | undefined = type; above !== undefined; above = above.superior)
-      (above.family as AttributeType[]).push(type);
-  }
-  return { list, byName };
-}
-
-function resolveObjectClasses(
-  descriptions: readonly ObjectClassDescription[],
-  types: ReadonlyMap<string, AttributeType>,
-): { list: ObjectClass[]; byName: Map<string, ObjectClass> } {
-  const byName = new Map<string, ObjectClass>();
-  const list: ObjectClass[] = [];
-  for (const description of descriptions) {
-    const name = description.names[0] ?? description.oid;
-    const lineage = new Set<ObjectClass>();
-    const must = new Set<AttributeType>();
-    const may = new Set<AttributeType>();
-    for (const superiorName of description.superiors) {
-      const superior =
-        byName.get(superiorName.toLowerCase()) ??
-        invalid(`${name}: superior class ${superiorName} is unknown`);
-      for (const above of superior.lineage) lineage.add(above);
-      for (const type of superior.must) must.add(type);
-      for (const type of superior.may) may.add(type);
-    }
-    const typesOf = (names: readonly string[]): AttributeType[] =>
-      names.map((n) => types.get(n.toLowerCase()) ?? invalid(`${name}: attribute type ${n} is unknown`));
-    for (const type of typesOf(description.must)) must.add(type);
-    for (const type of typesOf(description.may)) may.add(type);
-    const item: ObjectClass = {
-      oid: description.oid,
-      name,
-      description,
-      kind: description.classKind,
-      lineage,
-      family: [],
-      must,
-      may,
-    };
-    lineage.add(item);
-    register(byName, item, description.oid, description.names);
-    list.push(item);
-    for (const above of lineage) (above.family as ObjectClass[]).push(item);
-  }
-  return { list, byName };
 }
 
 /** Stands in for a type that stored entries have but the schema doesn't: its values are octets, and nobody may add more. */
@@ -243,6 +141,8 @@ export function unknownAttributeType(name: string, index: number): AttributeType
     substrings: undefined,
     syntax: opaqueSyntax(''),
     singleValue: false,
+    collective: false,
+    obsolete: false,
     noUserModification: false,
     operational: false,
     family: [],
@@ -252,4 +152,4 @@ export function unknownAttributeType(name: string, index: number): AttributeType
   return type;
 }
 
-export type { MatchingRule, RuleContext };
+export type { MatchingRule, RuleContext, SchemaText };

@@ -4,6 +4,8 @@
  */
 import { decodeUtf8 } from './string-preparation.ts';
 import { canonicalTime } from './generalized-time.ts';
+import { parseDescription } from './parse-description.ts';
+import type { Description } from './description.ts';
 
 export interface Syntax {
   readonly oid: string;
@@ -68,6 +70,35 @@ const any = (): boolean => true;
 const postalAddress = (value: Buffer): boolean =>
   text(value) && !/\\(?!24|5[cC])/.test(value.toString('latin1'));
 
+const DELIVERY = 'any|mhs|physical|telex|teletex|g3fax|g4fax|ia5|videotex|telephone';
+const FAX = 'twoDimensional|fineResolution|unlimitedLength|b4Length|a3Width|b4Width|uncompressed';
+const PRINTABLE_TEXT = String.raw`[A-Za-z0-9'()+,\-./:?= ]+`;
+/** RFC 4517 §3.3.5, §3.3.11, §3.3.27, §3.3.32, §3.3.33, §3.3.34, §3.3.10. */
+const FORM = {
+  deliveryMethod: new RegExp(`^(?:${DELIVERY})(?: *\\$ *(?:${DELIVERY}))*$`),
+  fax: new RegExp(`^${PRINTABLE_TEXT}(?:\\$(?:${FAX}))*$`),
+  otherMailbox: new RegExp(`^${PRINTABLE_TEXT}\\$[\\0-\\x7f]*$`),
+  teletex: new RegExp(`^${PRINTABLE_TEXT}(?:\\$(?:graphic|control|misc|page|private):[^$]*)*$`),
+  telex: new RegExp(`^${PRINTABLE_TEXT}\\$${PRINTABLE_TEXT}\\$${PRINTABLE_TEXT}$`),
+  utcTime:
+    /^\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?(?:Z|[+-](?:[01]\d|2[0-3])[0-5]\d)?$/,
+  enhancedGuide: /^[^#]+#[^#]+#\s*(?:baseobject|oneLevel|wholeSubtree)$/i,
+} as const;
+
+/** A description as RFC 4512 writes it. */
+const description =
+  (kind: Description['kind']) =>
+  (value: Buffer): boolean => {
+    const decoded = value.length > 65_536 ? undefined : decodeUtf8(value);
+    if (decoded === undefined) return false;
+    try {
+      return parseDescription(kind, decoded).kind === kind;
+    } catch {
+      return false;
+    }
+  };
+const ber = (value: Buffer): boolean => value.length > 1 && value[0] === 0x30;
+
 /** Name And Optional UID, RFC 4517 §3.3.21: the DN and, behind `#`, a bit string. */
 export function splitOptionalUid(value: string): { dn: string; uid: string } {
   const match = /^(.*)(#'[01]*'B)$/su.exec(value);
@@ -86,19 +117,26 @@ function row(oid: string, description: string, accepts: Syntax['accepts'], binar
 /** Every syntax whose values are checked, by OID. */
 export const SYNTAXES: ReadonlyMap<string, Syntax> = new Map(
   [
-    row(SYNTAX.attributeTypeDescription, 'Attribute Type Description', text),
+    row(SYNTAX.attributeTypeDescription, 'Attribute Type Description', description('attributeType')),
+    row(`${PREFIX}4`, 'Audio', any),
+    row(`${PREFIX}5`, 'Binary', any),
     row(SYNTAX.bitString, 'Bit String', (v) => latin(v, /^'[01]*'B$/)),
     row(SYNTAX.boolean, 'Boolean', (v) => latin(v, /^(?:TRUE|FALSE)$/)),
-    row(SYNTAX.certificate, 'Certificate', (v) => v.length > 1 && v[0] === 0x30, true),
-    row(`${PREFIX}9`, 'Certificate List', (v) => v.length > 1 && v[0] === 0x30, true),
-    row(`${PREFIX}10`, 'Certificate Pair', (v) => v.length > 1 && v[0] === 0x30, true),
+    row(SYNTAX.certificate, 'Certificate', ber, true),
+    row(`${PREFIX}9`, 'Certificate List', ber, true),
+    row(`${PREFIX}10`, 'Certificate Pair', ber, true),
     row(SYNTAX.countryString, 'Country String', (v) => v.length === 2 && latin(v, PRINTABLE)),
     row(SYNTAX.dn, 'DN', dn),
-    row(SYNTAX.deliveryMethod, 'Delivery Method', text),
+    row(`${PREFIX}13`, 'Data Quality', text),
+    row(`${PREFIX}16`, 'DIT Content Rule Description', description('ditContentRule')),
+    row(`${PREFIX}17`, 'DIT Structure Rule Description', text),
+    row(`${PREFIX}19`, 'DSA Quality', text),
+    row(`${PREFIX}21`, 'Enhanced Guide', (v) => text(v) && latin(v, FORM.enhancedGuide)),
+    row(`${PREFIX}23`, 'Fax', any),
+    row(`${PREFIX}25`, 'Guide', text),
+    row(SYNTAX.deliveryMethod, 'Delivery Method', (v) => latin(v, FORM.deliveryMethod)),
     row(SYNTAX.directoryString, 'Directory String', text),
-    row(SYNTAX.facsimileTelephoneNumber, 'Facsimile Telephone Number', (v) =>
-      latin(v, /^[A-Za-z0-9'()+,\-./:?= ]+(?:\$[A-Za-z0-9]+)*$/),
-    ),
+    row(SYNTAX.facsimileTelephoneNumber, 'Facsimile Telephone Number', (v) => latin(v, FORM.fax)),
     row(
       SYNTAX.generalizedTime,
       'Generalized Time',
@@ -107,20 +145,30 @@ export const SYNTAXES: ReadonlyMap<string, Syntax> = new Map(
     row(SYNTAX.ia5String, 'IA5 String', isAscii),
     row(SYNTAX.integer, 'INTEGER', (v) => latin(v, /^(?:0|-?[1-9]\d*)$/)),
     row(SYNTAX.jpeg, 'JPEG', any),
-    row(SYNTAX.matchingRuleDescription, 'Matching Rule Description', text),
+    row(SYNTAX.matchingRuleDescription, 'Matching Rule Description', description('matchingRule')),
     row(SYNTAX.matchingRuleUseDescription, 'Matching Rule Use Description', text),
     row(SYNTAX.nameAndOptionalUid, 'Name And Optional UID', (v, names) => {
       const decoded = decodeUtf8(v);
       return decoded !== undefined && names.isDn(splitOptionalUid(decoded).dn);
     }),
     row(SYNTAX.numericString, 'Numeric String', (v) => latin(v, /^[0-9 ]+$/)),
-    row(SYNTAX.objectClassDescription, 'Object Class Description', text),
+    row(SYNTAX.objectClassDescription, 'Object Class Description', description('objectClass')),
     row(SYNTAX.oid, 'OID', (v) => latin(v, OID_OR_NAME)),
     row(SYNTAX.octetString, 'Octet String', any),
+    row(`${PREFIX}35`, 'Name Form Description', text),
+    row(`${PREFIX}39`, 'Other Mailbox', (v) => latin(v, FORM.otherMailbox)),
+    row(`${PREFIX}42`, 'Protocol Information', text),
+    row(`${PREFIX}43`, 'Presentation Address', text),
+    row(`${PREFIX}49`, 'Supported Algorithm', ber, true),
+    row(`${PREFIX}51`, 'Teletex Terminal Identifier', (v) => latin(v, FORM.teletex)),
+    row(`${PREFIX}52`, 'Telex Number', (v) => latin(v, FORM.telex)),
+    row(`${PREFIX}53`, 'UTC Time', (v) => latin(v, FORM.utcTime)),
+    row('1.3.6.1.1.1.0.0', 'RFC2307 NIS Netgroup Triple', (v) => latin(v, /^\([^(),]*,[^(),]*,[^(),]*\)$/)),
+    row('1.3.6.1.1.1.0.1', 'RFC2307 Boot Parameter', isAscii),
     row(SYNTAX.postalAddress, 'Postal Address', postalAddress),
     row(SYNTAX.printableString, 'Printable String', (v) => latin(v, PRINTABLE)),
     row(SYNTAX.telephoneNumber, 'Telephone Number', (v) => latin(v, PRINTABLE)),
-    row(SYNTAX.ldapSyntaxDescription, 'LDAP Syntax Description', text),
+    row(SYNTAX.ldapSyntaxDescription, 'LDAP Syntax Description', description('ldapSyntax')),
     row(SYNTAX.substringAssertion, 'Substring Assertion', text),
     row(SYNTAX.uuid, 'UUID', (v) => latin(v, /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i)),
     row(SYNTAX.csn, 'CSN', (v) => latin(v, /^\d{14}\.\d{6}Z#[0-9a-f]{6}#[0-9a-f]{3}#[0-9a-f]{6}$/)),
