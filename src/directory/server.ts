@@ -14,7 +14,7 @@ import { FastSearch } from './protocol/fast-search.ts';
 import { type ClientLimits, READER_LIMITS, STRANGER_LIMITS, TRUSTED_LIMITS } from './protocol/limits.ts';
 import { PageCookies } from './protocol/page-cookie.ts';
 import { SpecialEntries } from './protocol/special-entry.ts';
-import { TransactionBudget } from './protocol/transaction.ts';
+import { MemoryBudget } from './protocol/memory-budget.ts';
 import { ANONYMOUS, ANONYMOUS_ROLE, type ConnectionFacts, type Identity, type Session } from './session.ts';
 
 export interface DirectoryServerOptions {
@@ -37,6 +37,8 @@ export interface DirectoryServerOptions {
 
 /** Octets of all open transactions together. */
 const TRANSACTION_BYTES = 128 << 20;
+/** Octets of all sort keys and sorted results together. */
+const SORT_BYTES = 64 << 20;
 
 export class DirectoryServer {
   readonly directory: Directory;
@@ -46,7 +48,8 @@ export class DirectoryServer {
   readonly cookies: PageCookies;
   readonly special: SpecialEntries;
   readonly fastSearch: FastSearch;
-  readonly transactionBudget = new TransactionBudget(TRANSACTION_BYTES);
+  readonly transactionBudget = new MemoryBudget(TRANSACTION_BYTES);
+  readonly sortBudget = new MemoryBudget(SORT_BYTES);
   readonly #options: DirectoryServerOptions;
 
   constructor(options: DirectoryServerOptions) {
@@ -75,13 +78,17 @@ export class DirectoryServer {
   }
 
   allows(request: Request, session: Session): boolean {
+    return this.allowsOperation(request.op === 'extendedRequest' ? request.oid : request.op, session);
+  }
+
+  /** `operation`: as `DirectoryServerOptions.allow` gets it. */
+  allowsOperation(operation: string, session: Session): boolean {
     const { allow } = this.#options;
-    return allow === undefined || allow(request.op === 'extendedRequest' ? request.oid : request.op, session);
+    return allow === undefined || allow(operation, session);
   }
 
   allowsSearch(session: Session): boolean {
-    const { allow } = this.#options;
-    return allow === undefined || allow('searchRequest', session);
+    return this.allowsOperation('searchRequest', session);
   }
 
   maySeeSubschema(session: Session): boolean {

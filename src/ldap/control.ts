@@ -11,6 +11,11 @@ export const CONTROL = {
   /** RFC 2891 */
   sortRequest: '1.2.840.113556.1.4.473',
   sortResponse: '1.2.840.113556.1.4.474',
+  /** draft-armijo-ldap-treedelete; no value */
+  treeDelete: '1.2.840.113556.1.4.805',
+  /** RFC 4370, and its draft's first version */
+  proxiedAuthorization: '2.16.840.1.113730.3.4.18',
+  proxiedAuthorization1: '2.16.840.1.113730.3.4.12',
   /** RFC 3296; no value */
   manageDsaIT: '2.16.840.1.113730.3.4.2',
   /** RFC 3672 */
@@ -59,8 +64,12 @@ export const FEATURE = {
   modifyIncrement: '1.3.6.1.1.14',
   /** RFC 3673: `+` */
   allOperationalAttributes: '1.3.6.1.4.1.4203.1.5.1',
+  /** RFC 4529: `@class` */
+  objectClassAttributes: '1.3.6.1.4.1.4203.1.5.2',
   /** RFC 4526: `(&)` and `(|)` */
   absoluteFilters: '1.3.6.1.4.1.4203.1.5.3',
+  /** RFC 3866 §2: `cn;lang-de` */
+  languageTags: '1.3.6.1.4.1.4203.1.5.4',
 } as const;
 
 /** The first control with `oid`. */

@@ -26,7 +26,7 @@ export const ADMINISTRATOR = { dn: 'cn=admin,dc=example,dc=org', password: 'admi
 const EVERYTHING: AccessRule = {
   roles: ['administrator'],
   subtree: '',
-  rights: ['search', 'read', 'compare', 'write', 'add', 'delete', 'rename'],
+  rights: ['search', 'read', 'compare', 'write', 'add', 'delete', 'rename', 'deleteTree'],
 };
 
 export interface ServedOptions {

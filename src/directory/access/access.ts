@@ -11,10 +11,10 @@ import type { AttributeType } from '../schema/schema.ts';
 
 /**
  * search: stand in filters; compare: compare operation; read: values are returned; write: modify; add, delete, rename: of whole
- * entries, `add` asking every attribute of the new entry. An entry of which nothing may be searched or read does not exist
- * for the session.
+ * entries, `add` asking every attribute of the new entry; deleteTree: of an entry with all below it, each of which wants
+ * `delete` as well. An entry of which nothing may be searched or read does not exist for the session.
  */
-export type Right = 'search' | 'compare' | 'read' | 'write' | 'add' | 'delete' | 'rename';
+export type Right = 'search' | 'compare' | 'read' | 'write' | 'add' | 'delete' | 'rename' | 'deleteTree';
 
 export interface AccessRule {
   /** Roles it is for; `*` is everybody. */
@@ -45,8 +45,9 @@ const BIT: Readonly<Record<Right, number>> = {
   add: 16,
   delete: 32,
   rename: 64,
+  deleteTree: 128,
 };
-const CHANGES: ReadonlySet<Right> = new Set(['write', 'add', 'delete', 'rename']);
+const CHANGES: ReadonlySet<Right> = new Set(['write', 'add', 'delete', 'rename', 'deleteTree']);
 const FINDS: ReadonlySet<Right> = new Set(['search', 'compare', 'read']);
 const READABLE = BIT.search | BIT.compare | BIT.read;
 
@@ -158,9 +159,25 @@ export class AccessControl {
     return this.#look(session, id, parent);
   }
 
+  /** True for an attribute whose values nobody gets. */
+  isSecret(type: AttributeType): boolean {
+    return this.#secrets.has(type);
+  }
+
   /** True when some rule lets the session change something somewhere. */
   mayChange(session: Session): boolean {
     return this.#mayAny(session, CHANGES, this.#changers);
+  }
+
+  /** True when some rule gives the session this right somewhere. */
+  mayAnywhere({ identity }: Session, right: Right): boolean {
+    return (
+      identity.role === SYSTEM_ROLE ||
+      this.#policy.rules.some(
+        ({ roles, rights }) =>
+          (roles.includes('*') || roles.includes(identity.role)) && rights.includes(right),
+      )
+    );
   }
 
   /** True when some rule lets the session find something somewhere. */

@@ -88,7 +88,7 @@ async function judge(
 }
 
 /** Keeps no process alive. */
-function pause(clock: Clock, ms: number): Promise<void> {
+export function pause(clock: Clock, ms: number): Promise<void> {
   return new Promise((resolve) => {
     clock.after('directory.bind-throttle', ms, resolve, { background: true });
   });

@@ -13,21 +13,22 @@ import type {
   Message,
   Request,
 } from '../../ldap/message.ts';
-import { isRequest, OPERATION_TAG, operationOfTag } from '../../ldap/operation-tag.ts';
+import { isRequest, operationOfTag } from '../../ldap/operation-tag.ts';
 import { RESULT_CODE } from '../../ldap/result-code.ts';
 import type { ConnectionHandler, ServerConnection } from '../../ldap/server-connection.ts';
 import type { Directory } from '../directory.ts';
 import type { ExtendedReply } from '../hooks.ts';
 import { refuse, resultOf, SUCCESS } from '../refusal.ts';
 import { ANONYMOUS_ROLE, type ConnectionFacts, type Identity, Session } from '../session.ts';
-import type { Update, UpdateRequest } from '../update/context.ts';
-import { responseTo, resultOfError, writeResponse, writeSuccess } from './answer.ts';
+import { responseTo, resultOfError, writeResponse } from './answer.ts';
 import { startBind } from './bind.ts';
 import { compareEntry } from './compare.ts';
 import { runExtended } from './extended.ts';
 import type { ClientLimits } from './limits.ts';
 import { readControls, type RequestControls } from './request-controls.ts';
-import { startSearch } from './search-operation.ts';
+import { assertBase, searchBase, startSearch } from './search-start.ts';
+import { SortedLists } from './sorted-list.ts';
+import { startUpdate } from './update-operation.ts';
 import type { DirectoryServer } from '../server.ts';
 import { startSync } from '../sync/sync-operation.ts';
 import type { Transaction } from './transaction.ts';
@@ -36,8 +37,10 @@ import type { Transaction } from './transaction.ts';
 export interface Operation {
   readonly messageId: number;
   readonly op: Request['op'];
-  /** Ends it without an answer; false when it can't be ended any more. */
+  /** Ends it without an answer; false when that can't be. */
   cancel(): boolean;
+  /** Why it can't be ended: cannotCancel unless told (RFC 3909 §3). */
+  readonly refusesCancel?: 'tooLate' | 'cannotCancel';
   onDrain?(): void;
   /** Stays open until it is abandoned: does not count as outstanding. */
   readonly persistent?: boolean;
@@ -45,13 +48,6 @@ export interface Operation {
 
 /** Bytes committed and not yet durable, of all clients, above which no more updates are read. */
 const MOST_PENDING_BYTES = 64 << 20;
-
-const RESPONSE_TAG: Readonly<Record<UpdateRequest['op'], number>> = {
-  addRequest: OPERATION_TAG.addResponse,
-  modifyRequest: OPERATION_TAG.modifyResponse,
-  deleteRequest: OPERATION_TAG.deleteResponse,
-  modifyDnRequest: OPERATION_TAG.modifyDnResponse,
-};
 
 export class Client implements ConnectionHandler {
   readonly server: DirectoryServer;
@@ -61,6 +57,8 @@ export class Client implements ConnectionHandler {
   limits: ClientLimits;
   /** Open ones, in the order of their start. */
   readonly transactions: Transaction[] = [];
+  /** Results in their order, between two pages. */
+  readonly sortedLists: SortedLists;
   readonly #operations = new Map<number, Operation>();
   #paused = false;
   readonly #idleTimeoutMs: number | undefined;
@@ -69,6 +67,7 @@ export class Client implements ConnectionHandler {
     this.server = server;
     this.directory = server.directory;
     this.connection = connection;
+    this.sortedLists = new SortedLists(server.sortBudget);
     this.#idleTimeoutMs = connection.idleTimeoutMs;
     const facts = factsOf(connection);
     this.session = new Session(facts, server.initialIdentity(facts));
@@ -95,6 +94,9 @@ export class Client implements ConnectionHandler {
       message = decodeMessage(own);
     } catch (error) {
       if (op?.endsWith('Request') !== true) throw error;
+      // Ill-formed or not, the end is meant (RFC 4511 §4.3), and a bind begins with nobody (RFC 4513 §4).
+      if (op === 'unbindRequest') return this.connection.close();
+      if (op === 'bindRequest') this.startOver();
       return this.failed(op as Request['op'], messageId, error);
     }
     const { operation } = message;
@@ -118,6 +120,7 @@ export class Client implements ConnectionHandler {
     for (const operation of this.#operations.values()) operation.cancel();
     this.#operations.clear();
     for (const transaction of this.transactions.splice(0)) transaction.release();
+    this.sortedLists.clear();
     this.session.end();
   }
 
@@ -131,8 +134,13 @@ export class Client implements ConnectionHandler {
     return this.#operations.get(messageId);
   }
 
+  /** Refuses the id of an operation under way. */
+  checkMessageId(messageId: number): void {
+    if (this.#operations.has(messageId)) refuse('protocolError', 'message id is in use');
+  }
+
   started(operation: Operation): void {
-    if (this.#operations.has(operation.messageId)) refuse('protocolError', 'message id is in use');
+    this.checkMessageId(operation.messageId);
     this.#operations.set(operation.messageId, operation);
     // A persistent search may be silent for as long as nothing changes.
     if (operation.persistent === true) this.connection.idleTimeoutMs = undefined;
@@ -148,13 +156,6 @@ export class Client implements ConnectionHandler {
       this.#operations.size >= this.limits.outstanding + this.limits.persistent ||
       this.directory.database.store.pendingBytes > MOST_PENDING_BYTES
     );
-  }
-
-  /** An update: it can be abandoned (no answer then) but not undone. */
-  startedWrite(op: Request['op'], messageId: number): Operation {
-    const operation: Operation = { messageId, op, cancel: () => false };
-    this.started(operation);
-    return operation;
   }
 
   /** Forgets an operation; false when it was abandoned or the connection is gone. */
@@ -213,10 +214,9 @@ export class Client implements ConnectionHandler {
   startOver(): void {
     this.become(this.session.initial);
     for (const operation of this.#operations.values()) if (operation.cancel()) this.finished(operation);
-    for (const transaction of this.transactions.splice(0)) {
-      this.noticeOfAbort(transaction, 'operationsError');
-      transaction.release();
-    }
+    // RFC 5805 §3.5: without notice.
+    for (const transaction of this.transactions.splice(0)) transaction.release();
+    this.sortedLists.clear();
   }
 
   become(identity: Identity): void {
@@ -241,14 +241,15 @@ export class Client implements ConnectionHandler {
       case 'bindRequest':
         return startBind(this, messageId, request, controls);
       case 'searchRequest':
-        if (read.sync !== undefined) return startSync(this, messageId, request, read.sync);
-        return startSearch(this, messageId, request, read);
+        if (read.sync === undefined) return startSearch(this, messageId, request, read);
+        if (read.assertion !== undefined) assertBase(this, searchBase(this, request), read.assertion);
+        return startSync(this, messageId, request, read.sync);
       case 'compareRequest':
         return this.#compare(messageId, request, read);
       case 'extendedRequest':
         return this.#extended(messageId, request, controls);
       default:
-        return this.#update(messageId, request, read, bytes);
+        return startUpdate(this, messageId, request, read, bytes);
     }
   }
 
@@ -258,68 +259,6 @@ export class Client implements ConnectionHandler {
     if (operation === undefined) return;
     operation.cancel();
     this.finished(operation);
-  }
-
-  #update(messageId: number, request: UpdateRequest, controls: RequestControls, bytes: number): void {
-    const { assertion, preRead, postRead, idempotent } = controls;
-    const plain = assertion === undefined && preRead === undefined && postRead === undefined;
-    const update: Update = plain
-      ? { request, messageId, idempotent: idempotent === true }
-      : {
-          request,
-          messageId,
-          idempotent: idempotent === true,
-          ...(assertion !== undefined && { assertion }),
-          ...(preRead !== undefined && { preRead }),
-          ...(postRead !== undefined && { postRead }),
-        };
-    if (controls.transaction !== undefined)
-      return this.#gather(messageId, update, controls.transaction, bytes);
-    const operation = this.startedWrite(request.op, messageId);
-    this.directory.committer.submit({
-      session: this.session,
-      updates: [update],
-      inTransaction: false,
-      ask: true,
-      done: (outcome) => {
-        if (!this.finished(operation) || !this.connection.open) return;
-        if (!outcome.ok) return this.answer(request.op, messageId, outcome.result);
-        const answers = outcome.updates.flatMap((done) => done.controls);
-        if (answers.length > 0) return this.answer(request.op, messageId, SUCCESS, answers);
-        writeSuccess(this.connection.writer(), messageId, RESPONSE_TAG[request.op]);
-      },
-    });
-  }
-
-  /** RFC 5805 §3.2: accepted means only that it will be tried at the end. */
-  #gather(messageId: number, update: Update, identifier: Buffer, bytes: number): void {
-    const transaction = this.openTransaction(identifier);
-    if (transaction.take(update, bytes))
-      return writeSuccess(this.connection.writer(), messageId, RESPONSE_TAG[update.request.op]);
-    this.closeTransaction(transaction);
-    transaction.release();
-    this.answer(update.request.op, messageId, resultOf('adminLimitExceeded', 'the transaction is too large'));
-    this.noticeOfAbort(transaction, 'adminLimitExceeded');
-  }
-
-  /** Refuses with operationsError when there is none of that identifier. */
-  openTransaction(identifier: Buffer): Transaction {
-    return (
-      this.transactions.find((one) => one.identifier.equals(identifier)) ??
-      refuse('operationsError', 'no such transaction')
-    );
-  }
-
-  closeTransaction(transaction: Transaction): void {
-    this.transactions.splice(this.transactions.indexOf(transaction), 1);
-  }
-
-  noticeOfAbort(transaction: Transaction, code: 'adminLimitExceeded' | 'operationsError'): void {
-    this.reply(0, {
-      result: resultOf(code),
-      oid: EXTENDED.abortedTransactionNotice,
-      value: transaction.identifier,
-    });
   }
 
   #compare(messageId: number, request: CompareRequest, controls: RequestControls): void {
@@ -336,7 +275,8 @@ export class Client implements ConnectionHandler {
     const reply = runExtended(this, messageId, request, controls);
     if (reply === undefined) return;
     if (!(reply instanceof Promise)) return this.reply(messageId, reply);
-    const operation = this.startedWrite('extendedRequest', messageId);
+    const operation: Operation = { messageId, op: 'extendedRequest', cancel: () => false };
+    this.started(operation);
     reply.then(
       (late) => {
         if (this.finished(operation)) this.reply(messageId, late);

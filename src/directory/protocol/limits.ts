@@ -13,6 +13,8 @@ export interface ClientLimits {
   readonly lookThrough: number;
   /** Largest page of a paged search. */
   readonly pageSize: number;
+  /** Most results that are sorted (RFC 2891). */
+  readonly sortEntries: number;
   /** Updates and request octets of one transaction. */
   readonly transactionUpdates: number;
   readonly transactionBytes: number;
@@ -28,6 +30,7 @@ export const STRANGER_LIMITS: ClientLimits = {
   timeLimitMs: 5_000,
   lookThrough: 1_000,
   pageSize: 10,
+  sortEntries: 100,
   transactionUpdates: 0,
   transactionBytes: 0,
   messageBytes: 65_536,
@@ -41,6 +44,7 @@ export const READER_LIMITS: ClientLimits = {
   timeLimitMs: 10_000,
   lookThrough: 10_000,
   pageSize: 500,
+  sortEntries: 10_000,
   transactionUpdates: 0,
   transactionBytes: 0,
   messageBytes: 65_536,
@@ -54,6 +58,7 @@ export const TRUSTED_LIMITS: ClientLimits = {
   timeLimitMs: 0,
   lookThrough: 0,
   pageSize: 10_000,
+  sortEntries: 100_000,
   transactionUpdates: 20_000,
   transactionBytes: 32 << 20,
   messageBytes: 8 << 20,

@@ -10,24 +10,27 @@ import { EntryView } from '../entry/layout.ts';
 import { normalName } from '../entry/name.ts';
 import { formatDescription } from '../schema/description.ts';
 import type { Schema } from '../schema/schema.ts';
-import { SUPPORTED_CONTROLS } from './request-controls.ts';
+import type { Client } from './client.ts';
+import { CONTROL_PLACES } from './request-controls.ts';
 
 export interface SpecialEntry {
   readonly view: EntryView;
 }
 
-const SUPPORTED_EXTENSIONS = [
-  EXTENDED.whoAmI,
-  EXTENDED.cancel,
-  EXTENDED.startTransaction,
-  EXTENDED.endTransaction,
-];
+/** What a client may count on: RFC 4512 §5.1 lets it depend on who asks. */
+interface Supported {
+  readonly controls: readonly string[];
+  readonly extensions: readonly string[];
+}
+
+/** Bounds the root DSEs remembered: one for each kind of client. */
+const MOST_REMEMBERED = 64;
 
 export class SpecialEntries {
   readonly #directory: Directory;
   #subschema: SpecialEntry | undefined;
   #subschemaNormal: Buffer;
-  #rootDse: SpecialEntry | undefined;
+  readonly #rootDses = new Map<string, SpecialEntry>();
   readonly #vendorVersion: string;
   readonly #mechanisms: readonly string[];
 
@@ -38,31 +41,27 @@ export class SpecialEntries {
     this.#subschemaNormal = normalName(directory.database.names.read(SUBSCHEMA_DN));
   }
 
-  /** `startTls`: whether StartTLS can be asked for on this connection. */
-  rootDse(startTls: boolean): SpecialEntry {
-    if (!startTls && this.#rootDse !== undefined) return this.#rootDse;
-    const { database, hooks } = this.#directory;
-    const extensions = [
-      ...SUPPORTED_EXTENSIONS,
-      ...Object.keys(hooks.extended ?? {}),
-      ...(startTls ? [EXTENDED.startTls] : []),
-    ];
+  /** As this client may see it: what it would be refused is not listed. */
+  rootDse(client: Client): SpecialEntry {
+    const supported = supportedBy(client);
+    const key = JSON.stringify(supported);
+    const known = this.#rootDses.get(key);
+    if (known !== undefined) return known;
+    const { database } = this.#directory;
     const entry = this.#make('', {
       objectClass: ['top', 'extensibleObject'],
       namingContexts: database.contexts.map(({ dn }) => dn),
       subschemaSubentry: [SUBSCHEMA_DN],
       supportedLDAPVersion: ['3'],
-      supportedControl: [
-        ...SUPPORTED_CONTROLS,
-        ...(hooks.controls ?? []).filter((oid) => oid !== CONTROL.idempotent),
-      ],
-      supportedExtension: [...new Set(extensions)],
+      supportedControl: supported.controls,
+      supportedExtension: supported.extensions,
       supportedFeatures: Object.values(FEATURE),
       supportedSASLMechanisms: this.#mechanisms,
       vendorName: ['Postern'],
       vendorVersion: [this.#vendorVersion],
     });
-    if (!startTls) this.#rootDse = entry;
+    if (this.#rootDses.size >= MOST_REMEMBERED) this.#rootDses.clear();
+    this.#rootDses.set(key, entry);
     return entry;
   }
 
@@ -104,6 +103,31 @@ export class SpecialEntries {
     view.end = length;
     return { view };
   }
+}
+
+function supportedBy({ server, session, directory, limits, canStartTls }: Client): Supported {
+  const { hooks, access } = directory;
+  const transactions = limits.transactionUpdates > 0;
+  const extensions = [
+    EXTENDED.whoAmI,
+    EXTENDED.cancel,
+    ...(transactions ? [EXTENDED.startTransaction, EXTENDED.endTransaction] : []),
+    ...(hooks.changePassword === undefined ? [] : [EXTENDED.passwordModify]),
+    ...Object.keys(hooks.extended ?? {}),
+    ...(canStartTls ? [EXTENDED.startTls] : []),
+  ];
+  const refused = new Set<string>([
+    ...(transactions ? [] : [CONTROL.transactionSpecification]),
+    ...(limits.persistent > 0 ? [] : [CONTROL.syncRequest]),
+    ...(access.mayAnywhere(session, 'deleteTree') ? [] : [CONTROL.treeDelete]),
+  ]);
+  const controls = [...CONTROL_PLACES]
+    .filter(([oid, places]) => !refused.has(oid) && places.some((op) => server.allowsOperation(op, session)))
+    .map(([oid]) => oid);
+  return {
+    controls: [...new Set([...controls, ...(hooks.controls ?? [])])],
+    extensions: [...new Set(extensions)].filter((oid) => server.allowsOperation(oid, session)),
+  };
 }
 
 function descriptions(schema: Schema): Record<string, string[]> {

@@ -1,46 +1,29 @@
 /** A client's open transaction (RFC 5805): updates gathered in order, bounded; nothing of it is visible before the commit. */
 import type { Update } from '../update/context.ts';
 import type { ClientLimits } from './limits.ts';
+import type { MemoryBudget } from './memory-budget.ts';
 
 /** What an update costs in memory beside its octets, about. */
 const UPDATE_OVERHEAD = 1024;
 
-/** Memory that all transactions of a server share, so that many clients together are bounded, too. */
-export class TransactionBudget {
-  readonly #most: number;
-  #used = 0;
-
-  constructor(most: number) {
-    this.#most = most;
-  }
-
-  get used(): number {
-    return this.#used;
-  }
-
-  take(octets: number): boolean {
-    if (this.#used + octets > this.#most) return false;
-    this.#used += octets;
-    return true;
-  }
-
-  give(octets: number): void {
-    this.#used -= octets;
-  }
-}
-
 export class Transaction {
   readonly identifier: Buffer;
   readonly #limits: ClientLimits;
-  readonly #budget: TransactionBudget;
+  readonly #budget: MemoryBudget;
   readonly updates: Update[] = [];
   #bytes = 0;
   #cost = 0;
+  #highestId = 0;
 
-  constructor(identifier: Buffer, limits: ClientLimits, budget: TransactionBudget) {
+  constructor(identifier: Buffer, limits: ClientLimits, budget: MemoryBudget) {
     this.identifier = identifier;
     this.#limits = limits;
     this.#budget = budget;
+  }
+
+  /** RFC 5805 §3.3: each update has a message id of its own, or the answer could not name the one that failed. */
+  has(messageId: number): boolean {
+    return messageId <= this.#highestId && this.updates.some((update) => update.messageId === messageId);
   }
 
   /** Takes an update of `bytes` octets; false when the transaction, or all of them together, would become too large. */
@@ -53,6 +36,7 @@ export class Transaction {
     )
       return false;
     this.updates.push(update);
+    this.#highestId = Math.max(this.#highestId, update.messageId ?? 0);
     this.#bytes += bytes;
     this.#cost += cost;
     return true;

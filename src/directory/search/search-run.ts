@@ -19,6 +19,9 @@ export interface SearchTask {
   readonly filter: Matcher;
   /** Only entries with higher record numbers. */
   readonly after?: number;
+  /** Instead of what the filter offers: these record numbers, in this order, from position `from` on. */
+  readonly order?: Uint32Array;
+  readonly from?: number;
   /** Most entries to deliver; 0 = no limit. */
   readonly sizeLimit: number;
   /** Stop without an error after this many: a page. */
@@ -62,7 +65,7 @@ export class SearchRun {
   readonly #environment: SearchEnvironment;
   readonly #context: { -readonly [K in keyof MatchContext]: MatchContext[K] };
   readonly #sink: EntrySink;
-  readonly #candidates: readonly number[] | undefined;
+  readonly #candidates: readonly number[] | Uint32Array | undefined;
   /** Position in the candidates; without them, the last record number looked at. */
   #next = 0;
   #last: number;
@@ -77,15 +80,16 @@ export class SearchRun {
     this.#environment = environment;
     this.#sink = sink;
     this.#last = task.after ?? 0;
-    this.#candidates = listCandidates(task, database);
-    if (this.#candidates === undefined) this.#next = this.#last;
+    this.#candidates = task.order ?? listCandidates(task, database);
+    if (task.order !== undefined) this.#next = task.from ?? 0;
+    else if (this.#candidates === undefined) this.#next = this.#last;
     const view = new EntryView();
     this.#context = { database, computed, session, view, id: 0, access: access.view(session, task.base) };
   }
 
-  /** Record number of the last entry delivered: where a next page goes on. */
+  /** Where a next page goes on: behind the record number of the last entry delivered, or at a position of the order. */
   get last(): number {
-    return this.#last;
+    return this.#task.order === undefined ? this.#last : this.#next;
   }
 
   /** True when there is next to nothing to do. */
@@ -106,7 +110,11 @@ export class SearchRun {
     return this.#run(candidates, now + SLICE_MS, now);
   }
 
-  #run(candidates: readonly number[] | undefined, sliceEnd: number, sliceStart: number): SearchState {
+  #run(
+    candidates: readonly number[] | Uint32Array | undefined,
+    sliceEnd: number,
+    sliceStart: number,
+  ): SearchState {
     const task = this.#task;
     const { database, access, clock } = this.#environment;
     const context = this.#context;
@@ -142,7 +150,7 @@ export class SearchRun {
     }
   }
 
-  #atEnd(candidates: readonly number[] | undefined): boolean {
+  #atEnd(candidates: readonly number[] | Uint32Array | undefined): boolean {
     return candidates === undefined
       ? this.#environment.database.store.nextId(this.#next) === 0
       : this.#next >= candidates.length;

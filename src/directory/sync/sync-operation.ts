@@ -21,7 +21,7 @@ import type { AccessView } from '../access/access.ts';
 import { type Name, normalName } from '../entry/name.ts';
 import { writeResponse } from '../protocol/answer.ts';
 import type { Client, Operation } from '../protocol/client.ts';
-import { searchBase } from '../protocol/search-operation.ts';
+import { searchBase } from '../protocol/search-start.ts';
 import { refuse, resultOf, SUCCESS } from '../refusal.ts';
 import { compileFilter } from '../search/filter.ts';
 import { type Matcher, TRUE } from '../search/matcher.ts';

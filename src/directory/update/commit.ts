@@ -110,6 +110,14 @@ export class Committer {
     else this.#start(request);
   }
 
+  /** Takes back what was handed in; false when it has been begun. `done` is not called then. */
+  withdraw(request: CommitRequest): boolean {
+    const at = this.#waiting.indexOf(request);
+    if (at < 0) return false;
+    this.#waiting.splice(at, 1);
+    return true;
+  }
+
   #start(request: CommitRequest): void {
     const { hooks, log } = this.#options;
     if (!request.ask || hooks.beforeCommit === undefined) return this.#apply(request, request.updates);

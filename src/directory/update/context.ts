@@ -29,6 +29,8 @@ export interface Update {
   readonly messageId?: number;
   /** Postern's control: add replaces an existing entry, delete of a missing one succeeds. */
   readonly idempotent?: boolean;
+  /** Tree delete control: a delete takes everything below along. */
+  readonly tree?: boolean;
   /** RFC 4528 */
   readonly assertion?: Filter;
   /** RFC 4527: attribute selections. */
@@ -65,6 +67,18 @@ export function visibleAncestor(
   for (let id = start; id !== 0; id = database.tree.parent(id))
     if (access.view(session, id).visible) return database.dnText(id);
   return '';
+}
+
+/** Whether the session may be told that the entry exists: it sees it, or may change it. */
+export function mayKnow(
+  { access, session, inTransaction }: Pick<UpdateContext, 'access' | 'session' | 'inTransaction'>,
+  id: number,
+): boolean {
+  const view = access.view(session, id);
+  return (
+    view.visible ||
+    (['write', 'delete', 'rename', 'add'] as const).some((right) => view.mayEntry(right, inTransaction))
+  );
 }
 
 /** Stamps a draft as changed now by this session. */

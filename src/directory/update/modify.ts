@@ -137,12 +137,24 @@ function increment(
     refuse('constraintViolation', `${descriptor.text}: is no integer`);
   if (found === undefined) refuse('noSuchAttribute', `${descriptor.text}: the entry has no such attribute`);
   const by = integer(step);
-  if (by === undefined) refuse('invalidAttributeSyntax', `${descriptor.text}: increment is no integer`);
-  found.values = found.values.map((value) => Buffer.from(String((integer(value) ?? 0n) + by)));
+  // Its syntax was checked with the request.
+  if (by === undefined) overflow(descriptor);
+  found.values = found.values.map((value) => {
+    const sum = (integer(value) ?? overflow(descriptor)) + by;
+    return Buffer.from(String(sum > MOST || sum < -MOST ? overflow(descriptor) : sum));
+  });
+}
+
+/** Digits that counting goes up to: integers of any length can be stored, but are not calculated with. */
+const MOST_DIGITS = 100;
+const MOST = 10n ** BigInt(MOST_DIGITS) - 1n;
+
+function overflow({ text }: Descriptor): never {
+  return refuse('constraintViolation', `${text}: increments end at ${MOST_DIGITS} digits`);
 }
 
 function integer(value: Buffer): bigint | undefined {
-  const text = value.length <= 100 ? value.toString('latin1') : '';
+  const text = value.length <= MOST_DIGITS + 1 ? value.toString('latin1') : '';
   return /^-?\d+$/.test(text) ? BigInt(text) : undefined;
 }
 

@@ -6,7 +6,7 @@ import type { Name } from '../entry/name.ts';
 import { refuse } from '../refusal.ts';
 import { addNameValues } from './add.ts';
 import { normalOrRaw } from './entry-rules.ts';
-import { stamp, type UpdateContext, visibleAncestor } from './context.ts';
+import { mayKnow, stamp, type UpdateContext, visibleAncestor } from './context.ts';
 
 /** The new RDN; refused before any entry is looked at. */
 export function readNewName({ database }: UpdateContext, request: ModifyDnRequest): Name {
@@ -49,11 +49,12 @@ function superior(context: UpdateContext, id: number, dn: string): number {
   const { database } = context;
   const name = database.names.read(dn);
   const parent = database.resolve(name);
-  if (name === undefined || parent === 0)
+  // What the session may not know of is not told apart from what isn't there.
+  if (name === undefined || parent === 0 || !mayKnow(context, parent))
     return refuse(
       'noSuchObject',
       'the new parent does not exist',
-      visibleAncestor(context, database.nearest(name?.parent)),
+      visibleAncestor(context, parent === 0 ? database.nearest(name?.parent) : database.tree.parent(parent)),
     );
   if (database.tree.isWithin(parent, id))
     refuse('unwillingToPerform', 'an entry cannot be moved below itself');

@@ -12,8 +12,15 @@ import { compileFilter } from '../search/filter.ts';
 import { TRUE } from '../search/matcher.ts';
 import { Selection } from '../search/selection.ts';
 import { addEntry } from './add.ts';
-import { nameOf, type Update, type UpdateContext, type UpdateRequest, visibleAncestor } from './context.ts';
-import { deleteEntry } from './delete.ts';
+import {
+  mayKnow,
+  nameOf,
+  type Update,
+  type UpdateContext,
+  type UpdateRequest,
+  visibleAncestor,
+} from './context.ts';
+import { deleteEntry, deleteTree } from './delete.ts';
 import { checkForm, modifyEntry, readChanges } from './modify.ts';
 import { readNewName, renameEntry } from './rename.ts';
 
@@ -35,7 +42,7 @@ export function applyUpdate(context: UpdateContext, update: Update): Control[] {
   // The request alone is judged first, then the entry it is about.
   if (request.op === 'modifyRequest') checkForm(request);
   const name = nameOf(context, update);
-  const carryOut = prepare(context, request);
+  const carryOut = prepare(context, request, update);
   const id = targetOf(context, name, request.op === 'deleteRequest' && update.idempotent === true);
   if (id === 0) return controls;
   assertTrue(context, update, id);
@@ -46,7 +53,11 @@ export function applyUpdate(context: UpdateContext, update: Update): Control[] {
   return controls;
 }
 
-function prepare(context: UpdateContext, request: Exclude<UpdateRequest, AddRequest>): (id: number) => void {
+function prepare(
+  context: UpdateContext,
+  request: Exclude<UpdateRequest, AddRequest>,
+  { tree }: Update,
+): (id: number) => void {
   switch (request.op) {
     case 'modifyRequest': {
       const changes = readChanges(context, request);
@@ -57,7 +68,7 @@ function prepare(context: UpdateContext, request: Exclude<UpdateRequest, AddRequ
       return (id) => renameEntry(context, id, request, newName);
     }
     case 'deleteRequest':
-      return (id) => deleteEntry(context, id);
+      return tree === true ? (id) => deleteTree(context, id) : (id) => deleteEntry(context, id);
   }
 }
 
@@ -69,14 +80,6 @@ function targetOf(context: UpdateContext, name: Name | undefined, missingIsFine:
   if (id !== 0 && mayKnow(context, id)) return id;
   if (id === 0 && missingIsFine) return 0;
   return refuse('noSuchObject', '', visibleAncestor(context, database.nearest(name.parent)));
-}
-
-function mayKnow({ access, session, inTransaction }: UpdateContext, id: number): boolean {
-  const view = access.view(session, id);
-  return (
-    view.visible ||
-    (['write', 'delete', 'rename', 'add'] as const).some((right) => view.mayEntry(right, inTransaction))
-  );
 }
 
 function assertTrue(context: UpdateContext, update: Update, id: number): void {
