@@ -102,7 +102,7 @@ const nameAndUid: Normaliser = (value, context) => {
   return normal === undefined ? undefined : Buffer.concat([normal, Buffer.from(uid)]);
 };
 
-/** RFC 4517 §4.2.11: lines are compared one by one. */
+/** RFC 4517 §4.2.9: lines are compared one by one. */
 const caseIgnoreList: Normaliser = (value) => {
   const lines: Buffer[] = [];
   for (let at = 0; at <= value.length; ) {
@@ -117,7 +117,7 @@ const caseIgnoreList: Normaliser = (value) => {
   return Buffer.concat(lines);
 };
 
-/** RFC 4517 §4.2.16 and §4.2.26: a description's leading component, or the assertion, which is one alone. */
+/** RFC 4517 §4.2.18 and §4.2.25: a description's leading component, or the assertion, which is one alone. */
 const firstComponent =
   (inner: Normaliser): Normaliser =>
   (value, context) => {
@@ -125,6 +125,19 @@ const firstComponent =
     const match = /^\(\s*([^\s)]+)/.exec(text);
     return inner(match === null ? value : Buffer.from(match[1] ?? '', 'latin1'), context);
   };
+
+/** §4.2.14: the same for quoted first components. */
+const firstString: Normaliser = (value, context) => {
+  const match = /^\(\s*'([^']*)'/.exec(value.subarray(0, 4096).toString('latin1'));
+  return caseIgnore(match === null ? value : Buffer.from(match[1] ?? '', 'latin1'), context);
+};
+
+/** RFC 4517 §4.2.21 and §4.2.32 leave open what a word is: here, what stands between anything but letters, digits and marks. */
+const hasWord = (value: Buffer, assertion: Buffer): boolean | undefined => {
+  const [text, word] = [prepare(value, true)?.toString(), prepare(assertion, true)?.toString()];
+  if (text === undefined || word === undefined) return undefined;
+  return text.split(/[^\p{L}\p{N}\p{M}]+/u).includes(word) && word !== '';
+};
 
 function bits(value: Buffer): bigint | undefined {
   const text = value.length <= 32 ? value.toString('latin1') : '';
@@ -187,6 +200,7 @@ export const MATCHING_RULES: readonly MatchingRule[] = [
       ['telephoneNumberMatch', '2.5.13.20', SYNTAX.telephoneNumber, telephone],
       ['uniqueMemberMatch', '2.5.13.23', SYNTAX.nameAndOptionalUid, nameAndUid],
       ['generalizedTimeMatch', '2.5.13.27', SYNTAX.generalizedTime, time],
+      ['directoryStringFirstComponentMatch', '2.5.13.31', SYNTAX.directoryString, firstString],
       ['integerFirstComponentMatch', '2.5.13.29', SYNTAX.integer, firstComponent(integer)],
       ['objectIdentifierFirstComponentMatch', '2.5.13.30', SYNTAX.oid, firstComponent(oid)],
       ['caseExactIA5Match', '1.3.6.1.4.1.1466.109.114.1', SYNTAX.ia5String, caseExact],
@@ -240,6 +254,22 @@ export const MATCHING_RULES: readonly MatchingRule[] = [
   substringsOf('numericStringSubstringsMatch', '2.5.13.10', numeric, without(false, / /g)),
   substringsOf('telephoneNumberSubstringsMatch', '2.5.13.21', telephone, without(true, TELEPHONE)),
   substringsOf('octetStringSubstringsMatch', '2.5.13.19', same, same),
+  {
+    oid: '2.5.13.32',
+    name: 'wordMatch',
+    kind: 'equality',
+    syntax: SYNTAX.directoryString,
+    normalise: caseIgnore,
+    test: hasWord,
+  },
+  {
+    oid: '2.5.13.33',
+    name: 'keywordMatch',
+    kind: 'equality',
+    syntax: SYNTAX.directoryString,
+    normalise: caseIgnore,
+    test: hasWord,
+  },
   // Active Directory's bit rules, which OpenLDAP knows too.
   {
     oid: '1.2.840.113556.1.4.803',

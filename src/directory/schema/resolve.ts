@@ -116,6 +116,7 @@ export function resolveAttributeTypes(
       if (wanted === undefined) return superior?.[kind];
       const named = known.get(wanted.toLowerCase()) ?? fail(`matching rule ${wanted} is unknown`);
       if (named.kind !== kind) fail(`${named.name} is not a rule for ${kind}, but for ${named.kind}`);
+      if (named.test !== undefined) fail(`${named.name} is for extensible matches only`);
       return named;
     };
     const { syntax: wanted } = description;

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { POSTERN_ATTRIBUTE, POSTERN_OBJECT_CLASS } from '../../ldap/postern-oid.ts';
@@ -106,6 +107,102 @@ objectclasses: ( 1.2.4 NAME 'c' SUP ( top $ person ) AUXILIARY MUST a MAY ( b $ 
     expect(() => buildSchema([text], '9.9')).toThrow(
       expect.objectContaining({ code: 'schema.invalid', message: expect.stringContaining(why) }),
     );
+  });
+
+  it.each([
+    [
+      'attributetype ( 1.2.3',
+      'words, line 1, column 22: the description of attributeType 1.2.3 is not closed',
+    ],
+    ["\n\n  attributetype ( 1.2.3 FOO 'x' )", 'words, line 3, column 25: unknown keyword "FOO"'],
+    ['attributetype ( 1.2.3 MUST cn )', 'line 1, column 23: unknown keyword "MUST" in attributeType 1.2.3'],
+    ['objectclass ( 1.2.3 MUST ( cn sn ) )', 'column 31: expected "$" or ")" in the list of MUST, not "sn"'],
+    ['objectclass ( 1.2.3 MUST ( ) )', 'column 28: the list of MUST is empty'],
+    ['objectclass ( 1.2.3 ABSTRACT AUXILIARY )', 'column 30: object class 1.2.3 is of more than one kind'],
+    ['attributetype ( 1.2.3 NAME cn )', 'column 28: expected a text in quotes after NAME'],
+    ["attributetype ( 1.2.3 NAME 'c n' )", 'column 28: "c n" is not a name'],
+    ['attributetype ( 1..3 )', 'column 17: "1..3" is not an OID'],
+    ['attributetype ( cn )', 'column 17: "cn" is not an OID'],
+    ["attributetype ( 1.2 DESC ( 'a' ) )", 'column 26: DESC takes no list'],
+    ['attributetype ( 1.2 SYNTAX 1.2{x} )', 'column 28: "1.2{x}" is neither an OID nor a name'],
+    ['attributetype ( 1.2 USAGE sometimes )', 'column 21: unknown usage "sometimes"'],
+    ['matchingrule ( 1.2 )', 'column 20: matching rule 1.2 has no SYNTAX'],
+    ["objectclass ( 1.2 DESC 'x\n\\27", 'line 1, column 24: a quoted text is not closed'],
+    [`objectclass ( 1.2 DESC '${'\\27'.repeat(50_000)}`, 'a quoted text is not closed'],
+    ['x'.repeat(4_000_001), 'the text is too long'],
+  ])('%.60s: %s', (text, message) => {
+    expect(() => parseSchema({ name: 'words', text })).toThrow(
+      expect.objectContaining({ code: 'schema.invalid', message: expect.stringContaining(message) }),
+    );
+  });
+
+  it.each([
+    ["attributetype ( 1.2 NAME 'a' SUP name NO-USER-MODIFICATION )", 'for operational attributes only'],
+    ["attributetype ( 1.2 NAME 'a' SUP name USAGE dSAOperation )", 'usage differs'],
+    ["attributetype ( 1.2 NAME 'a' SUP name COLLECTIVE SINGLE-VALUE )", 'exclude each other'],
+    ["attributetype ( 1.2 NAME 'a' SUP name EQUALITY caseIgnoreSubstringsMatch )", 'not a rule for equality'],
+    ["attributetype ( 1.2 NAME 'a' SUP name EQUALITY wordMatch )", 'for extensible matches only'],
+    ["attributetype ( 2.5.4.3 NAME 'cn' SUP name SINGLE-VALUE )", 'first in core schema, line 4'],
+    ["attributetype ( 1.2 NAME 'CN' SUP name )", '"cn" is defined twice'],
+    ["objectclass ( 2.5.4.3 NAME 'a' )", 'OID 2.5.4.3 is defined twice'],
+    [
+      "objectclass ( 1.2 NAME 'a' SUP person AUXILIARY )",
+      'auxiliary classes cannot be below structural person',
+    ],
+    ["objectclass ( 1.2 NAME 'a' SUP pkiUser )", 'structural classes cannot be below auxiliary pkiUser'],
+    ["objectclass ( 1.2 NAME 'a' SUP person ABSTRACT )", 'abstract classes cannot be below structural'],
+    ["matchingrule ( 1.2 NAME 'a' SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )", 'is not implemented'],
+    ["ditcontentrule ( 2.5.6.21 NAME 'a' )", 'not a structural class'],
+    ["ditcontentrule ( 2.5.6.6 NAME 'a' AUX person )", 'person is not an auxiliary class'],
+    ["ditcontentrule ( 2.5.6.6 NAME 'a' NOT sn )", 'person requires sn'],
+    ["ditcontentrule ( 2.5.6.6 NAME 'a' ) ditcontentrule ( 2.5.6.6 NAME 'b' )", 'two content rules'],
+  ])('an administrator may not add %s', (text, message) => {
+    expect(() => standardSchema([{ name: 'own.schema', text }])).toThrow(
+      expect.objectContaining({
+        code: 'schema.invalid',
+        message: expect.stringMatching(new RegExp(`^own.schema, line 1, column .*${message}`)),
+      }),
+    );
+  });
+
+  it('an administrator may add types, classes and content rules, with short names for OIDs', () => {
+    const more = standardSchema([
+      {
+        name: 'own.schema',
+        text: `objectidentifier ours 1.3.6.1.4.1.55555
+          objectidentifier oursTypes ours:1
+          attributetype ( oursTypes:7 NAME 'badge' SUP name )
+          objectclass ( ours:2 NAME 'badged' SUP top AUXILIARY MUST badge )
+          attributetype ( 2.5.4.3 NAME ( 'cn' 'commonName' ) DESC 'the same again' SUP name )
+          ditcontentrule ( 2.5.6.6 NAME 'people' AUX badged NOT telephoneNumber )`,
+      },
+    ]);
+    expect(more.attributeType('badge')?.oid).toBe('1.3.6.1.4.1.55555.1.7');
+    expect(more.attributeType('name')?.family.map((t) => t.name)).toContain('badge');
+    const person = more.objectClass('person');
+    const rule = person === undefined ? undefined : more.contentRules.get(person);
+    expect([...(rule?.auxiliaries ?? [])].map((c) => c.name)).toEqual(['top', 'badged']);
+    expect(rule && formatDescription(rule.description)).toBe(
+      "( 2.5.6.6 NAME 'people' AUX badged NOT telephoneNumber )",
+    );
+  });
+
+  it("OpenLDAP's schema files are read, and what they define again is the same", () => {
+    for (const name of [
+      'cosine',
+      'inetorgperson',
+      'misc',
+      'nis',
+      'collective',
+      'corba',
+      'java',
+      'openldap',
+    ]) {
+      const path = `/etc/ldap/schema/${name}.schema`;
+      const before = schema.attributeTypes.length;
+      const more = standardSchema([{ name: path, text: readFileSync(path, 'utf8') }]);
+      expect(more.attributeTypes.length).toBeGreaterThanOrEqual(before);
+    }
   });
 
   it('any text is read or refused', () => {

@@ -21,8 +21,13 @@ const TO_NOTHING =
 // Mapped to SPACE: RFC 4518 §2.2 (tab to carriage return, next line, and every separator).
 const TO_SPACE = /[\u0009-\u000d\u0085\p{Z}]/gu;
 // RFC 4518 §2.4, without the clause on code points that Unicode 3.2 did not know: names with newer characters must stay findable.
-const PROHIBITED =
-  /[\ue000-\uf8ff\ufdd0-\ufdef\ufffd-\uffff\u{f0000}-\u{10ffff}]|[\u{1fffe}\u{1ffff}\u{2fffe}\u{2ffff}\u{3fffe}\u{3ffff}]/u;
+const PROHIBITED = /[\p{Co}\p{Noncharacter_Code_Point}\ufffd]/u;
+
+/** Final sigma, and the iota below, which is a letter when folded. */
+const FOLDED: ReadonlyMap<string, string> = new Map([
+  ['\u03c2', '\u03c3'],
+  ['\u0345', '\u03b9'],
+]);
 
 /** RFC 3454 table B.2: lower case, with the characters whose folding is longer than themselves. */
 function foldCase(text: string): string {
@@ -31,7 +36,7 @@ function foldCase(text: string): string {
     let lower = character.toLowerCase();
     const upper = lower.toUpperCase();
     if (upper.length > lower.length) lower = Array.from(upper, (c) => c.toLowerCase()).join('');
-    out += lower === '\u03c2' ? '\u03c3' : lower;
+    out += FOLDED.get(lower) ?? lower;
   }
   return out;
 }
@@ -102,7 +107,9 @@ function prepareUnicode(value: Buffer, fold: boolean): Buffer | undefined {
   return text === undefined ? undefined : Buffer.from(collapse(text));
 }
 
-const collapse = (text: string): string => text.replace(/ +/g, ' ').replace(/^ | $/g, '');
+/** RFC 4518 §2.6.1: what is followed by a combining mark is no space. */
+const collapse = (text: string): string => text.replace(/ +(?!\p{M})/gu, ' ').replace(/^ (?!\p{M})| $/gu, '');
+const LEADING_SPACE = /^ (?!\p{M})/u;
 
 /** The form of a prepared value in which substrings are looked for: one outer, two inner spaces (RFC 4518 §2.6.1). */
 export function spaced(prepared: Buffer): Buffer {
@@ -129,7 +136,7 @@ export function prepareSubstring(
   if (text === undefined) return undefined;
   const inner = collapse(text);
   if (inner === '') return Buffer.from(' ');
-  const before = place === 'initial' || text.startsWith(' ') ? ' ' : '';
+  const before = place === 'initial' || LEADING_SPACE.test(text) ? ' ' : '';
   const after = place === 'final' || text.endsWith(' ') ? ' ' : '';
   return Buffer.from(before + inner.replace(/ /g, '  ') + after);
 }
