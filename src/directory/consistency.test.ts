@@ -88,3 +88,12 @@ it('and verify names what does not', async () => {
   expect(problems).toHaveLength(3);
   expect(problems[0]).toContain(`cn=a,${BASE}`);
 });
+
+it('sizes of the indexes are told one by one', async () => {
+  const directory = testDirectory();
+  await directory.apply([addition(BASE, { objectClass: ['domain'] })]);
+  const { indexes, indexBytes } = directory.stats;
+  const total = indexes.attributes.reduce((sum, { bytes }) => sum + bytes, indexes.tree + indexes.names);
+  expect(total).toBe(indexBytes);
+  expect(indexes.attributes.map(({ attribute }) => attribute)).toContain('objectClass');
+});

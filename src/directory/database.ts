@@ -103,6 +103,11 @@ export class Database {
     return this.tree.bytes + this.#children.bytes + this.values.bytes;
   }
 
+  /** Bytes of the tree, of the table of names, and of each attribute's index. */
+  indexSizes(): { tree: number; names: number; attributes: { attribute: string; bytes: number }[] } {
+    return { tree: this.tree.bytes, names: this.#children.bytes, attributes: this.values.sizes() };
+  }
+
   get lastChange(): ChangeNumber {
     return { time: this.#time, count: this.#count };
   }

@@ -89,6 +89,7 @@ export interface FindOptions {
 export interface DirectoryStats {
   readonly entries: number;
   readonly indexBytes: number;
+  readonly indexes: ReturnType<Database['indexSizes']>;
   readonly store: StoreStats;
 }
 
@@ -287,6 +288,7 @@ export class Directory {
     return {
       entries: this.database.size,
       indexBytes: this.database.indexBytes,
+      indexes: this.database.indexSizes(),
       store: this.database.store.stats(),
     };
   }

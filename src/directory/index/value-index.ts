@@ -70,6 +70,11 @@ export class ValueIndexes {
     return total;
   }
 
+  /** Bytes of each index. */
+  sizes(): { attribute: string; bytes: number }[] {
+    return [...this.#types.values()].map(({ type, table }) => ({ attribute: type.name, bytes: table.bytes }));
+  }
+
   /** True when every type of the family has an index, so that what the index does not name does not match. */
   covers(type: AttributeType): boolean {
     return type.family.every((member) => this.#types.has(member));
