@@ -70,6 +70,8 @@ export const FEATURE = {
   absoluteFilters: '1.3.6.1.4.1.4203.1.5.3',
   /** RFC 3866 §2: `cn;lang-de` */
   languageTags: '1.3.6.1.4.1.4203.1.5.4',
+  /** RFC 3866 §3: `cn;lang-de-` */
+  languageRanges: '1.3.6.1.4.1.4203.1.5.5',
 } as const;
 
 /** The first control with `oid`. */

@@ -24,12 +24,64 @@ export interface Descriptor {
 const OPTION = /^[A-Za-z0-9-]{1,64}$/;
 const FORM = /^(?:[A-Za-z][A-Za-z0-9-]*|(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+)$/;
 
-/** Splits a description into type and canonical options; undefined when it is malformed (RFC 4512 §2.5). */
-export function splitDescription(text: string): { name: string; options: string[] } | undefined {
-  const [name = '', ...options] = text.split(';');
-  if (text.length > 512 || !FORM.test(name) || !options.every((option) => OPTION.test(option)))
+/** RFC 4522 §3: values are transferred as BER. No tagging option: it makes no subtype. */
+const BINARY = 'binary';
+/** RFC 3866 §2.1 */
+const LANGUAGE_TAG = /^lang-[a-z0-9]+(?:-[a-z0-9]+)*$/;
+/** RFC 3866 §2.2: `lang-en-` stands for `lang-en` and all below it, `lang-` for any; in questions only. */
+const LANGUAGE_RANGE = /^lang-(?:[a-z0-9]+-)*$/;
+
+interface SplitDescription {
+  readonly name: string;
+  readonly options: string[];
+}
+
+/**
+ * Splits a description into type and canonical options; undefined when it is malformed or has an option that nobody knows, which
+ * makes it a type that nobody knows (RFC 4512 §2.5.2).
+ */
+export function splitDescription(text: string, ranges = false): SplitDescription | undefined {
+  if (!text.includes(';'))
+    return text.length <= 512 && FORM.test(text) ? { name: text, options: [] } : undefined;
+  const [name = '', ...given] = text.split(';');
+  if (text.length > 512 || !FORM.test(name) || !given.every((option) => OPTION.test(option)))
     return undefined;
-  return { name, options: [...new Set(options.map((option) => option.toLowerCase()))].sort() };
+  const options = [...new Set(given.map((option) => option.toLowerCase()))].sort();
+  const known = (option: string): boolean =>
+    option === BINARY || LANGUAGE_TAG.test(option) || (ranges && LANGUAGE_RANGE.test(option));
+  return options.every(known) ? { name, options } : undefined;
+}
+
+/** True when a stored option is the one asked for, or in the range asked for. */
+export function optionCovers(asked: string, stored: readonly string[]): boolean {
+  if (stored.includes(asked)) return true;
+  if (!asked.endsWith('-')) return false;
+  return stored.some((option) => option.startsWith(asked) || `${option}-` === asked);
+}
+
+/** Whether a type can have `;binary`; whoever writes values of some types must have it (RFC 4522 §3, RFC 4523). */
+function binaryFits(type: AttributeType, options: readonly string[], mustHave: boolean): boolean {
+  if (options.includes(BINARY)) return type.syntax.binary === true;
+  return !mustHave || type.syntax.binary !== true;
+}
+
+/** Why a description cannot be written: for messages. */
+export function descriptionProblem(schema: Schema, text: string): string {
+  const [name = '', ...options] = text.split(';');
+  const type = FORM.test(name) ? schema.attributeType(name) : undefined;
+  if (type === undefined) return 'attribute type is unknown';
+  if (splitDescription(text) === undefined) return 'option is unknown';
+  if (
+    binaryFits(
+      type,
+      options.map((option) => option.toLowerCase()),
+      true,
+    )
+  )
+    return 'too many descriptions in use';
+  return type.syntax.binary === true
+    ? 'values must be transferred with ;binary'
+    : 'its values have no ;binary form';
 }
 
 interface Saved {
@@ -79,6 +131,11 @@ export class Dictionary {
     );
   }
 
+  /** What `takeChanges` gave was not stored after all. */
+  keepChanges(): void {
+    this.#changed = true;
+  }
+
   get size(): number {
     return this.#descriptors.length;
   }
@@ -104,11 +161,11 @@ export class Dictionary {
     return canonical === undefined ? undefined : this.#byText.get(canonical.text);
   }
 
-  /** As `find`, giving it a number when it has none. Undefined for an unknown type, a malformed description, or a full table. */
+  /** As `find`, giving it a number when it has none. Undefined for what nobody may write (`descriptionProblem`), or a full table. */
   use(text: string): Descriptor | undefined {
     const spelled = this.#spellings.get(text);
     if (spelled !== undefined) return spelled;
-    const canonical = this.#canonical(text);
+    const canonical = this.#canonical(text, true);
     if (canonical === undefined) return undefined;
     let found = this.#byText.get(canonical.text);
     if (found === undefined) {
@@ -133,10 +190,10 @@ export class Dictionary {
     return this.#names[id] ?? '';
   }
 
-  #canonical(text: string): { text: string } | undefined {
+  #canonical(text: string, toWrite = false): { text: string } | undefined {
     const parts = splitDescription(text);
     const type = parts === undefined ? undefined : this.#schema.attributeType(parts.name);
-    return parts === undefined || type === undefined
+    return parts === undefined || type === undefined || !binaryFits(type, parts.options, toWrite)
       ? undefined
       : { text: [type.name, ...parts.options].join(';') };
   }

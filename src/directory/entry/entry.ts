@@ -2,7 +2,7 @@
 import type { Attribute } from '../../ldap/message.ts';
 import type { Database } from '../database.ts';
 import type { AttributeType } from '../schema/schema.ts';
-import { splitDescription } from './dictionary.ts';
+import { optionCovers, splitDescription } from './dictionary.ts';
 import { EntryView, valuesBetween, valuesStart } from './layout.ts';
 
 export class Entry {
@@ -101,7 +101,7 @@ export class DescriptorSet {
 
   /** Undefined when the description is malformed or its type unknown. */
   static of(database: Database, description: string): DescriptorSet | undefined {
-    const parts = splitDescription(description);
+    const parts = splitDescription(description, true);
     const type = parts === undefined ? undefined : database.schema.attributeType(parts.name);
     return parts === undefined || type === undefined
       ? undefined
@@ -122,7 +122,8 @@ export class DescriptorSet {
       this.#known = grown;
     }
     const { type, options } = this.#database.dictionary.descriptor(descriptor);
-    const isIn = this.type.family.includes(type) && this.options.every((option) => options.includes(option));
+    const isIn =
+      this.type.family.includes(type) && this.options.every((option) => optionCovers(option, options));
     this.#known[descriptor] = isIn ? 1 : 2;
     return isIn;
   }

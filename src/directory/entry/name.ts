@@ -161,8 +161,9 @@ export class NameReader implements RuleContext {
     });
     if (normal.length === 1) return Buffer.from(normal[0] as string, 'latin1');
     normal.sort();
-    if (normal.some((part, i) => part === normal[i - 1]))
-      refuse('invalidDNSyntax', `${rdn} names a value twice`);
+    // X.501 §9.3, whose relative names RFC 4512 §2.3.1 has: each value of another type.
+    const types = new Set(parts.map(({ type }) => type));
+    if (types.size < parts.length) refuse('invalidDNSyntax', `${rdn} names an attribute type twice`);
     return Buffer.from(normal.join('+'), 'latin1');
   }
 }

@@ -4,7 +4,7 @@ import type { Draft, DraftAttribute } from '../entry/draft.ts';
 import { LONGEST_RDN } from '../entry/draft.ts';
 import { type Name, type NameValue, showName } from '../entry/name.ts';
 import { refuse } from '../refusal.ts';
-import { checkDistinct, normalOrRaw } from './entry-rules.ts';
+import { checkDistinct, checkNaming, normalOrRaw } from './entry-rules.ts';
 import { readContent } from './request-content.ts';
 import { nameOf, stamp, type Update, type UpdateContext, visibleAncestor } from './context.ts';
 
@@ -22,7 +22,7 @@ export function addEntry(context: UpdateContext, update: Update, request: AddReq
       refuse('attributeOrValueExists', `${descriptor.text}: attribute occurs twice`);
   }
   addNameValues(context, attributes, name.parts);
-  context.rules.check({ attributes });
+  context.rules.check({ attributes }, () => showName(name));
   const place = placeOf(context, name);
   const existing = database.child(place.parent, place.normalRdn);
   if (existing !== 0 && !replace) {
@@ -76,7 +76,7 @@ export function addNameValues(
   parts: readonly NameValue[],
 ): void {
   for (const { type, value } of parts) {
-    if (type.noUserModification) refuse('namingViolation', `${type.name}: cannot stand in a name`);
+    checkNaming(type);
     const attribute = attributes.find((a) => a.descriptor.type === type && a.descriptor.options.length === 0);
     if (attribute === undefined) {
       const descriptor =

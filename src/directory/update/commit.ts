@@ -2,6 +2,7 @@
  * Groups of updates, from the owner's `beforeCommit` to the moment they are on the disk. One group is applied at a time and
  * within one turn of the event loop, so nobody sees half of it; groups keep the order in which they were handed in.
  */
+import { isPosternError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { Control, LdapResult } from '../../ldap/message.ts';
@@ -190,6 +191,11 @@ export class Committer {
     }
     const changes = this.#listeners.size === 0 ? [] : describeChanges(database, change);
     change.commit((error) => {
+      if (isPosternError(error, 'store.full')) {
+        // As slapd answers; `busy` and `unavailable` would send clients elsewhere or round in circles.
+        done({ ok: false, result: resultOf('other', error.message), failed: undefined });
+        return;
+      }
       if (error !== undefined) {
         this.#storeFailed(error);
         done({

@@ -61,10 +61,8 @@ export function modifyEntry(context: UpdateContext, id: number, changes: readonl
   for (const ready of changes) applyChange(database, draft, ready);
   for (const attribute of draft.attributes) if (touched.has(attribute.descriptor)) checkSingle(attribute);
   checkName(database, draft, touched);
-  if (context.rules.structural(classValues(draft)) !== context.rules.structural(classes)) {
-    refuse('objectClassModsProhibited', 'objectClass: the structural class cannot be changed');
-  }
-  context.rules.check(draft);
+  context.rules.checkStructure(classes, classValues(draft));
+  context.rules.check(draft, () => database.dnText(id));
   stamp(context, draft);
   change.put(id, draft);
 }

@@ -36,7 +36,7 @@ export function renameEntry(
   const old = database.names.read(database.dnText(id));
   if (request.deleteOldRdn && old !== undefined) deleteNameValues(database, draft, old);
   addNameValues(context, draft.attributes, newName.parts);
-  context.rules.check(draft);
+  context.rules.check(draft, () => database.dnText(id));
   draft.parent = parent;
   draft.rdn = Buffer.from(newName.rdn);
   draft.normalRdn = newName.normalRdn;

@@ -4,6 +4,7 @@
  */
 import type { Attribute } from '../../ldap/message.ts';
 import type { DraftAttribute } from '../entry/draft.ts';
+import { descriptionProblem } from '../entry/dictionary.ts';
 import { refuse } from '../refusal.ts';
 import type { UpdateContext } from './context.ts';
 import { canonicalClasses, checkDistinct, isKnownClass } from './entry-rules.ts';
@@ -24,8 +25,10 @@ export function readContent(
     const { type: text, values } = given[n] as Attribute;
     const descriptor =
       database.dictionary.use(text) ??
-      refuse('undefinedAttributeType', `${text.slice(0, 100)}: attribute type is unknown`);
+      refuse('undefinedAttributeType', `${text.slice(0, 100)}: ${descriptionProblem(database.schema, text)}`);
     const { type } = descriptor;
+    if (type.obsolete && values.length > 0 && !how(n).deletes)
+      refuse('constraintViolation', `${descriptor.text}: attribute type is obsolete`);
     const isClass = type.name === 'objectClass';
     for (const value of values) {
       if (!(isClass && isKnownClass(database, value)) && !type.syntax.accepts(value, database.names))
