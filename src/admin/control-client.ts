@@ -1,5 +1,5 @@
 /** The command line's side of the control socket. */
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import { type ErrorCode, PosternError } from '../base/error.ts';
 import type { ErrorDocument } from './control-server.ts';
 
@@ -8,19 +8,35 @@ export interface ControlClient {
   call<T>(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<T>;
   /** The same for an answer of many JSON lines, or of plain text chunks when `raw`. */
   stream(method: 'GET' | 'POST', path: string, body: unknown, onLine: (line: string) => void): Promise<void>;
+  /** The answer's bytes as they come; the next ones are not asked for before `onChunk` has settled. */
+  download(
+    method: 'GET' | 'POST',
+    path: string,
+    body: unknown,
+    onChunk: (chunk: Buffer) => Promise<void> | void,
+  ): Promise<void>;
+  /** Sends bytes as they are, and returns the answer's JSON. */
+  upload<T>(path: string, bytes: Buffer): Promise<T>;
 }
 
 export function controlClient(socketPath: string): ControlClient {
   return {
     async call<T>(method: string, path: string, body?: unknown): Promise<T> {
       const chunks: Buffer[] = [];
-      await send(socketPath, method, path, body, (chunk) => chunks.push(chunk));
+      await send(socketPath, method, path, jsonBody(body), (chunk) => void chunks.push(chunk));
       return JSON.parse(Buffer.concat(chunks).toString('utf8')) as T;
     },
+    async upload<T>(path: string, bytes: Buffer): Promise<T> {
+      const chunks: Buffer[] = [];
+      const sent = { type: 'application/octet-stream', bytes };
+      await send(socketPath, 'POST', path, sent, (chunk) => void chunks.push(chunk));
+      return JSON.parse(Buffer.concat(chunks).toString('utf8')) as T;
+    },
+    download: (method, path, body, onChunk) => send(socketPath, method, path, jsonBody(body), onChunk),
     async stream(method, path, body, onLine) {
       let rest = '';
       const decoder = new TextDecoder();
-      await send(socketPath, method, path, body, (chunk) => {
+      await send(socketPath, method, path, jsonBody(body), (chunk) => {
         const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
         rest = lines.pop() ?? '';
         for (const line of lines) onLine(line);
@@ -30,34 +46,61 @@ export function controlClient(socketPath: string): ControlClient {
   };
 }
 
+interface Body {
+  readonly type: string;
+  readonly bytes: Buffer;
+}
+
+function jsonBody(body: unknown): Body | undefined {
+  return body === undefined
+    ? undefined
+    : { type: 'application/json', bytes: Buffer.from(JSON.stringify(body)) };
+}
+
 function send(
   socketPath: string,
   method: string,
   path: string,
-  body: unknown,
-  onChunk: (chunk: Buffer) => void,
+  body: Body | undefined,
+  onChunk: (chunk: Buffer) => Promise<void> | void,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    const text = body === undefined ? undefined : JSON.stringify(body);
     const headers =
-      text === undefined
-        ? {}
-        : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
+      body === undefined ? {} : { 'content-type': body.type, 'content-length': body.bytes.length };
     const outgoing = request({ socketPath, method, path, headers }, (response) => {
-      const failed = (response.statusCode ?? 500) >= 400;
-      const errorChunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => (failed ? errorChunks.push(chunk) : onChunk(chunk)));
-      response.on('error', (cause) => reject(unreachable(socketPath, cause)));
-      response.on('end', () =>
-        failed ? reject(readError(Buffer.concat(errorChunks).toString('utf8'))) : resolve(),
-      );
+      take(response, onChunk).then(resolve, reject);
     });
     outgoing.on('error', (cause) => reject(unreachable(socketPath, cause)));
-    outgoing.end(text);
+    outgoing.end(body?.bytes);
   });
 }
 
-function readError(text: string): PosternError {
+async function take(
+  response: IncomingMessage,
+  onChunk: (chunk: Buffer) => Promise<void> | void,
+): Promise<void> {
+  const failed = (response.statusCode ?? 500) >= 400;
+  const errorChunks: Buffer[] = [];
+  let taking = false;
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      taking = true;
+      if (failed) errorChunks.push(chunk);
+      else await onChunk(chunk);
+      taking = false;
+    }
+  } catch (cause) {
+    // What whoever takes the answer could not do is its own error.
+    if (taking) throw cause;
+    throw new PosternError('daemon.unreachable', 'the daemon ended in the middle of its answer', {
+      cause,
+      hint: "the daemon's log says why; the answer is not whole",
+    });
+  }
+  if (failed) throw readError(Buffer.concat(errorChunks).toString('utf8'));
+}
+
+export function readError(text: string): PosternError {
   try {
     const { error } = JSON.parse(text) as ErrorDocument;
     return new PosternError(error.code as ErrorCode, error.message, {

@@ -21,11 +21,17 @@ export interface ErrorDocument {
 }
 
 const MOST_BODY_BYTES = 1 << 20;
+/** A piece of LDIF: at least one record, however long. */
+const MOST_IMPORT_BYTES = 10 << 20;
+export const IMPORT_PATH = '/v1/directory/import';
 
 /** An app whose errors are answered as `ErrorDocument`. */
 export function createControlApp(log: Log): Hono {
   const app = new Hono();
-  app.use(bodyLimit({ maxSize: MOST_BODY_BYTES }));
+  const [ordinary, ofImport] = [MOST_BODY_BYTES, MOST_IMPORT_BYTES].map((maxSize) => bodyLimit({ maxSize }));
+  app.use(
+    (context, next) => (context.req.path === IMPORT_PATH ? ofImport : ordinary)?.(context, next) ?? next(),
+  );
   app.notFound((context) =>
     context.json(
       errorDocument(

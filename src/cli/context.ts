@@ -122,7 +122,7 @@ export function hubDaemon(context: Context, given: string | undefined): ControlC
 export function configuredDaemons(
   context: Context,
   given: string | undefined,
-): { role: Role; client: ControlClient }[] {
+): { role: Role; client: ControlClient; path: string }[] {
   const single = given ?? context.env['POSTERN_CONFIG'];
   const candidates =
     single === undefined
@@ -137,7 +137,8 @@ export function configuredDaemons(
   }
   return candidates.map((path) => {
     const role = roleOf(context, path);
-    return { role, client: role === 'edge' ? edgeDaemon(context, path) : hubDaemon(context, path) };
+    const client = role === 'edge' ? edgeDaemon(context, path) : hubDaemon(context, path);
+    return { role, client, path };
   });
 }
 

@@ -28,6 +28,15 @@ export function formatCount(count: number): string {
   return String(count).replace(/\B(?=(\d{3})+(?!\d))/g, ',');
 }
 
+/** "1.5 MiB", "812 bytes". */
+export function formatBytes(bytes: number): string {
+  const units = ['KiB', 'MiB', 'GiB', 'TiB'];
+  if (bytes < 1024) return `${formatCount(bytes)} bytes`;
+  const n = Math.min(units.length, Math.floor(Math.log2(bytes) / 10));
+  const value = bytes / 2 ** (10 * n);
+  return `${value < 10 ? value.toFixed(1) : formatCount(Math.round(value))} ${units[n - 1] ?? ''}`;
+}
+
 /** Escapes control characters, so that no stored value can drive the terminal. */
 export function printable(text: string): string {
   return text.replace(

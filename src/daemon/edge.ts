@@ -13,6 +13,7 @@ import type { EdgeTrustState } from '../subscription/trust-state.ts';
 import type { RemovalService } from '../sync/edge/removal-service.ts';
 import { directoryRoutes } from './directory-routes.ts';
 import { ROLE } from './edge/access.ts';
+import { EDGE_OWN_ENTRIES, edgeStoreFolder } from './edge/base-entries.ts';
 import { edgeRoutes } from './edge/control.ts';
 import { clearData } from './edge/data.ts';
 import { watchExpiry } from './edge/expiry.ts';
@@ -106,7 +107,16 @@ async function startEdge(config: EdgeConfig, parts: DaemonParts): Promise<void> 
         : 'Its data are gone. Remove it on the hub, too.';
     },
   });
-  directoryRoutes(app, 'edge', directory, store);
+  directoryRoutes(app, {
+    role: 'edge',
+    name: edge.name,
+    directory,
+    store,
+    folder: edgeStoreFolder(config.data),
+    files,
+    ownEntries: EDGE_OWN_ENTRIES,
+    addressKeyId: () => trust.value.addressKey?.id,
+  });
   const control = await serveControl(app, join(config.data, 'control.sock'));
   lifecycle.add('control socket', () => control.stop());
 

@@ -18,7 +18,7 @@ import type { Mirror } from '../sync/mirror/mirror.ts';
 import { Organisation } from '../sync/organisation/organisation.ts';
 import { directoryRoutes } from './directory-routes.ts';
 import { type DaemonParts, foreignIdentity, runDaemon } from './frame.ts';
-import { embedded, openConfiguration } from './hub/configuration.ts';
+import { embedded, hubStoreFolder, openConfiguration } from './hub/configuration.ts';
 import { domainRoutes } from './hub/domain-routes.ts';
 import { EdgeRegister } from './hub/edge-facts.ts';
 import { Links } from './hub/links.ts';
@@ -136,7 +136,15 @@ async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
   subscriptionRoutes(app, { ...common, trust, hub, random, lifetimeMs });
   domainRoutes(app, common);
   syncRoutes(app, { ...common, follower, mirror });
-  directoryRoutes(app, 'hub', directory, store);
+  directoryRoutes(app, {
+    role: 'hub',
+    name: config.name,
+    directory,
+    store,
+    folder: hubStoreFolder(config.data),
+    files,
+    ownEntries: [],
+  });
 
   follower?.start();
   for (const edge of organisation.edges()) links.start(edge.name);

@@ -1,9 +1,11 @@
-/** `postern directory search|export|verify`: the embedded directory of the daemon that runs here. */
+/** `postern directory`: the embedded directory of an edge or a hub, whether its daemon runs or not. */
 import { buildCommand, buildRouteMap } from '@stricli/core';
-import { type Context, configuredDaemons, guarded, print } from '../context.ts';
-import { EXIT } from '../exit-code.ts';
-import { common, commonAliases, type CommonFlags, configFlag } from '../flags.ts';
-import { formatCount, printable } from '../table.ts';
+import { type Context, guarded } from '../context.ts';
+import { directoryPlace, withDirectory, writeData } from '../directory-target.ts';
+import { configFlag } from '../flags.ts';
+import { backup, restore } from './directory-backup.ts';
+import { compact, stats, verify } from './directory-care.ts';
+import { exportCommand, importCommand } from './directory-ldif.ts';
 
 interface SearchFlags {
   readonly config?: string;
@@ -17,7 +19,7 @@ const search = buildCommand({
   parameters: {
     flags: {
       config: configFlag,
-      base: { kind: 'parsed', parse: String, default: '', brief: 'Base DN; empty for the root DSE' },
+      base: { kind: 'parsed', parse: String, default: '', brief: 'Base DN; empty for everything' },
       scope: { kind: 'enum', values: ['base', 'one', 'subtree'], default: 'subtree', brief: 'Search scope' },
       sizeLimit: { kind: 'parsed', parse: Number, default: '1000', brief: 'Most entries; 0 for all' },
     },
@@ -32,70 +34,31 @@ const search = buildCommand({
     },
   },
   func(this: Context, flags: SearchFlags, ...words: string[]) {
-    return guarded(this, async () => {
+    return guarded(this, () => {
       const [filter = '(objectClass=*)', ...attributes] = words;
-      await ldif(this, flags.config, 'POST', '/v1/directory/search', {
-        base: flags.base,
-        scope: flags.scope,
-        sizeLimit: flags.sizeLimit,
-        filter,
-        attributes,
-      });
-    });
-  },
-});
-
-const exportCommand = buildCommand({
-  docs: { brief: 'Write the whole embedded directory as LDIF, without secrets' },
-  parameters: { flags: { config: configFlag }, aliases: { c: 'config' } },
-  func(this: Context, flags: { readonly config?: string }) {
-    return guarded(this, () => ldif(this, flags.config, 'POST', '/v1/directory/export', {}));
-  },
-});
-
-interface StoreVerifyDocument {
-  readonly role: string;
-  readonly sound: boolean;
-  readonly records: number;
-  readonly bytes: number;
-  readonly problems: readonly string[];
-}
-
-const verify = buildCommand({
-  docs: { brief: 'Reread the files of the embedded directory and check every checksum' },
-  parameters: { flags: common, aliases: commonAliases },
-  func(this: Context, flags: CommonFlags) {
-    return guarded(this, async () => {
-      const results: StoreVerifyDocument[] = [];
-      for (const { client } of configuredDaemons(this, flags.config))
-        results.push(await client.call<StoreVerifyDocument>('POST', '/v1/directory/verify', {}));
-      print(this, flags.json, results.length === 1 ? results[0] : results, () =>
-        results
-          .map((r) =>
-            [
-              `${r.role}: ${r.sound ? 'sound' : 'DAMAGED'}; ${formatCount(r.records)} records, ${formatCount(r.bytes)} bytes read`,
-              ...r.problems.map((p) => `  ${printable(p)}`),
-            ].join('\n'),
-          )
-          .join('\n'),
+      const { base, scope, sizeLimit } = flags;
+      const query = { base, scope, sizeLimit, filter, attributes };
+      return withDirectory(this, directoryPlace(this, flags.config), ({ client }) =>
+        client.download('POST', '/v1/directory/search', query, (chunk) => writeData(this, chunk)),
       );
-      return results.every((r) => r.sound) ? EXIT.ok : EXIT.critical;
     });
   },
 });
-
-async function ldif(
-  context: Context,
-  config: string | undefined,
-  method: 'GET' | 'POST',
-  path: string,
-  body: unknown,
-): Promise<void> {
-  const [daemon] = configuredDaemons(context, config);
-  await daemon?.client.stream(method, path, body, (line) => context.process.stdout.write(`${line}\n`));
-}
 
 export const directoryRoutes = buildRouteMap({
-  docs: { brief: 'The embedded directory' },
-  routes: { search, export: exportCommand, verify },
+  docs: {
+    brief: 'The embedded directory',
+    fullDescription:
+      'All but restore work while the daemon runs, and on its files when it does not. Exit codes: 0 ok, 1 failed, 2 usage, 4 damaged, 6 not found, 7 refused.',
+  },
+  routes: {
+    search,
+    export: exportCommand,
+    import: importCommand,
+    verify,
+    stats,
+    compact,
+    backup,
+    restore,
+  },
 });

@@ -8,6 +8,8 @@ export const ROLE = {
   bootstrap: 'bootstrap',
   /** A hub by its ESRA and its pinned key. */
   hub: 'hub',
+  /** Whoever may open what only the daemon's user may: the control socket, and the unix socket beside it. */
+  administrator: 'administrator',
   /** A hub whose account is not effective yet: may only ask who it is. */
   waiting: 'waiting',
 } as const;
@@ -59,7 +61,7 @@ export const EDGE_ACCESS: AccessPolicy = {
       rights: ['write', 'add', 'delete'],
       inTransaction: true,
     },
-    { roles: [ROLE.hub], subtree: '', rights: ['search', 'compare', 'read'] },
+    { roles: [ROLE.hub, ROLE.administrator], subtree: '', rights: ['search', 'compare', 'read'] },
     {
       roles: [ROLE.hub],
       subtree: 'cn=Hubs,cn=Configuration',

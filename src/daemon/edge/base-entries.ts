@@ -1,4 +1,5 @@
 /** The entries that every edge directory has: made when they are missing, and what this edge says of itself kept true. */
+import { join } from 'node:path';
 import type { Directory } from '../../directory/directory.ts';
 import type { AddRequest, ModifyRequest } from '../../ldap/message.ts';
 
@@ -16,6 +17,11 @@ export interface OwnFacts {
 }
 
 const SELF = 'cn=Configuration';
+
+/** Written by the daemon itself: accounts are shown there, and what was synchronised is known by it. */
+export const EDGE_OWN_ENTRIES: readonly string[] = ['cn=Accounts', 'cn=Sync'];
+
+export const edgeStoreFolder = (data: string): string => join(data, 'directory');
 
 export async function ensureBaseEntries(directory: Directory, self: OwnFacts): Promise<void> {
   const wanted: AddRequest[] = [

@@ -12,6 +12,21 @@ export async function forgetLoad(directory: Directory): Promise<void> {
   await deleteChildren(directory, 'cn=Recipients');
 }
 
+/** The data stay and answer, but no hub takes them for what it pushed last: it compares every entry first. */
+export async function forgetPosition(directory: Directory): Promise<void> {
+  const updates: Update[] = [];
+  for (const kind of ['recipients', 'domains', 'topology']) {
+    const dn = `cn=${kind},cn=Sync`;
+    if (directory.resolve(dn) === 0) continue;
+    const changes = ['posternCookie', 'posternContentDigest'].map((type) => ({
+      kind: 'replace' as const,
+      attribute: { type, values: [] },
+    }));
+    updates.push({ request: { op: 'modifyRequest', dn, changes } });
+  }
+  if (updates.length > 0) await directory.apply(updates);
+}
+
 /** Takes hubs, edges, and (unless kept) recipients and domains out. */
 export async function clearData(directory: Directory, keepData: boolean): Promise<void> {
   if (!keepData)

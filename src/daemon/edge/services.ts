@@ -1,5 +1,4 @@
 /** The edge directory with everything that judges and computes inside it: lease, write policy, credential service, lookups. */
-import { join } from 'node:path';
 import type { TrustStore } from '../../certificate/trust-store.ts';
 import type { EdgeConfig } from '../../config/edge-config.ts';
 import {
@@ -20,7 +19,7 @@ import { WritePolicy } from '../../sync/edge/write-policy.ts';
 import type { DaemonParts } from '../frame.ts';
 import { EDGE_ACCESS, ROLE } from './access.ts';
 import { createAuthenticator, sessionAccount } from './authenticate.ts';
-import { EDGE_CONTEXTS, ensureBaseEntries } from './base-entries.ts';
+import { EDGE_CONTEXTS, edgeStoreFolder, ensureBaseEntries } from './base-entries.ts';
 import { Credentials } from './credentials.ts';
 import { isOver } from './expiry.ts';
 import { forgetLoad } from './data.ts';
@@ -44,7 +43,7 @@ export async function openEdgeServices(
   parts: DaemonParts,
 ): Promise<EdgeServices> {
   const { files, clock, random, log, lifecycle, onFatal } = parts;
-  const folder = join(config.data, 'directory');
+  const folder = edgeStoreFolder(config.data);
   const store = await openStore({ folder, files, clock, random, log: log.child('store'), onFatal });
   lifecycle.add('store', () => store.close());
   const keys = new AddressKeys(trust);

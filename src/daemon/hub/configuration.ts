@@ -31,13 +31,17 @@ export interface OpenConfiguration {
   readonly store: RecordStore;
 }
 
+export const HUB_CONTEXTS: readonly string[] = [configurationBase()];
+
 const ADMINISTRATOR = { role: 'administrator', dn: '', authorizationId: 'u:administrator' };
 
 /** Changes are the process's own; whoever opens the unix socket may read. */
-const ACCESS: AccessPolicy = {
+export const HUB_ACCESS: AccessPolicy = {
   secrets: ['posternCredential', 'posternSealedKey'],
   rules: [{ roles: [ADMINISTRATOR.role], subtree: '', rights: ['search', 'compare', 'read'] }],
 };
+
+export const hubStoreFolder = (data: string): string => join(data, 'configuration');
 
 export async function openConfiguration(
   options: ConfigurationOptions,
@@ -45,7 +49,7 @@ export async function openConfiguration(
 ): Promise<OpenConfiguration> {
   const { data, files, clock, random, log, onFatal } = options;
   const store = await openStore({
-    folder: join(data, 'configuration'),
+    folder: hubStoreFolder(data),
     files,
     clock,
     random,
@@ -58,8 +62,8 @@ export async function openConfiguration(
     clock,
     random,
     log: log.child('directory'),
-    contexts: [configurationBase()],
-    access: ACCESS,
+    contexts: HUB_CONTEXTS,
+    access: HUB_ACCESS,
   });
   lifecycle.add('configuration directory', () => directory.close());
   const server = new DirectoryServer({

@@ -1,5 +1,6 @@
 /** What all consumers of content synchronisation (RFC 4533) share: the run, the change log, and who is to be told of changes. */
 import type { ChangeNumber } from '../database.ts';
+import type { RecordStore } from '../store/contract.ts';
 import type { Directory } from '../directory.ts';
 import type { Change } from '../update/commit.ts';
 import { ChangeLog } from './change-log.ts';
@@ -59,4 +60,11 @@ export class SyncProvider {
         this.#directory.log.debug('the state of content synchronisation was not saved', { error });
     });
   }
+}
+
+/** A copy of a directory is not the directory: no cookie that the original gave may fit it. */
+export async function forgetHistory(store: RecordStore): Promise<void> {
+  const batch = store.begin();
+  batch.setMeta(RUN, undefined);
+  await batch.commit();
 }
