@@ -5,6 +5,9 @@ import { DecodeError } from './decode-error.ts';
 /** Bounds what an attacker can make us compute: arcs of more than this many octets (7 bits each) are refused. */
 const MOST_ARC_OCTETS = 40;
 const MOST_OCTETS = 512;
+/** As text: what is read can be written again. */
+const MOST_CHARACTERS = 1024;
+const LARGEST_ARC = 10n ** 84n - 1n;
 
 /** Content octets `start` to `end` as dotted decimal. */
 export function decodeOid(buffer: Uint8Array, start = 0, end = buffer.length): string {
@@ -19,6 +22,7 @@ export function decodeOid(buffer: Uint8Array, start = 0, end = buffer.length): s
     at++;
     text += text === '' ? firstArcs(buffer, arcStart, at) : `.${arc(buffer, arcStart, at)}`;
   }
+  if (text.length > MOST_CHARACTERS) throw new DecodeError('object identifier is too long', start);
   return text;
 }
 
@@ -39,13 +43,14 @@ function arc(buffer: Uint8Array, start: number, end: number): number | bigint {
   }
   let value = 0n;
   for (let i = start; i < end; i++) value = (value << 7n) | BigInt((buffer[i] as number) & 0x7f);
+  if (value > LARGEST_ARC) throw new DecodeError('object identifier arc is too large', start);
   return value;
 }
 
 /** Numericoid of RFC 4512 §1.4: at least two arcs, no leading zeros; arcs of up to 84 digits. */
 export function isOid(text: string): boolean {
   return (
-    text.length <= 1024 &&
+    text.length <= MOST_CHARACTERS &&
     /^(?:[01]\.(?:\d|[1-3]\d)|2\.(?:0|[1-9]\d{0,83}))(?:\.(?:0|[1-9]\d{0,83}))*$/.test(text)
   );
 }

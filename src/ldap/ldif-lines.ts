@@ -55,7 +55,8 @@ export class LdifLines {
       start = at + 1;
     }
     this.#rest = Buffer.from(data.subarray(start));
-    if (this.#rest.length > this.#limits.line) throw ldifError('line too long', this.#lineNumber + 1);
+    // One more, since a carriage return at the end may not be of the line.
+    if (this.#rest.length > this.#limits.line + 1) throw ldifError('line too long', this.#lineNumber + 1);
     return records;
   }
 
@@ -70,6 +71,7 @@ export class LdifLines {
   /** Lines are kept as latin1, one character a byte: LDIF is octets. */
   #physicalLine(line: string, records: LdifRaw[]): void {
     this.#lineNumber++;
+    if (line.length > this.#limits.line) throw ldifError('line too long', this.#lineNumber);
     if (line.startsWith(' ')) {
       if (this.#inComment) return;
       if (this.#logical === '') throw ldifError('continuation without a line before it', this.#lineNumber);
