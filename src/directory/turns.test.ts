@@ -41,6 +41,18 @@ describe('turns', () => {
     expect(ran).toEqual(['long', 'other', 'long', 'other', 'long', 'other', 'long', 'other']);
   });
 
+  it('go round the owners, however much each of them has queued', async () => {
+    const { turns, ran, slice } = site();
+    const [greedy, modest] = [{}, {}];
+    for (const name of ['g1', 'g2', 'g3', 'g4']) turns.queue(slice(name, 1), greedy);
+    turns.queue(slice('m1', 1), modest);
+    turns.queue(slice('m2', 1), modest);
+    expect([turns.has(greedy), turns.has({})]).toEqual([true, false]);
+    while (turns.busy) await yieldToLoop();
+    expect(ran).toEqual(['g1', 'm1', 'g2', 'm2', 'g3', 'g4']);
+    expect(turns.has(greedy)).toBe(false);
+  });
+
   it('runs one slice at least, however long it takes', async () => {
     const { turns, ran, slice } = site();
     turns.queue(slice('long', 1000));

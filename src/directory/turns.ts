@@ -1,6 +1,7 @@
 /**
- * Whose turn it is: long work comes in slices, and all slices of a directory share one queue. Without it a hundred scans would take a
- * hundred slices between two lookups. Knows nothing of the work.
+ * Whose turn it is: long work comes in slices, and all slices of a directory share one queue, in which owners (connections) take turns.
+ * Without it a hundred scans would take a hundred slices between two lookups, and a client with many scans would get many times as much
+ * as one with a single scan. Knows nothing of the work.
  */
 import { type Clock, yieldToLoop } from '../base/clock.ts';
 
@@ -9,8 +10,8 @@ const BUDGET_MS = 2;
 
 export class Turns {
   readonly #clock: Pick<Clock, 'monotonic'>;
-  #queue: (() => void)[] = [];
-  #next = 0;
+  /** Slices by their owners, each list not empty; the owner whose turn it is stands first. */
+  readonly #owners = new Map<object, (() => void)[]>();
   #armed = false;
 
   constructor(clock: Pick<Clock, 'monotonic'>) {
@@ -22,9 +23,16 @@ export class Turns {
     return this.#armed;
   }
 
-  /** Runs `slice` when it is its turn, in the order of asking. It must not throw. */
-  queue(slice: () => void): void {
-    this.#queue.push(slice);
+  /** True when slices of this owner wait. */
+  has(owner: object): boolean {
+    return this.#owners.has(owner);
+  }
+
+  /** Runs `slice` when it is its turn: owners one after the other, the slices of one in the order of asking. It must not throw. */
+  queue(slice: () => void, owner: object = this): void {
+    const waiting = this.#owners.get(owner);
+    if (waiting === undefined) this.#owners.set(owner, [slice]);
+    else waiting.push(slice);
     this.#arm();
   }
 
@@ -37,18 +45,22 @@ export class Turns {
   #run(): void {
     const end = this.#clock.monotonic() + BUDGET_MS;
     try {
-      do {
-        const slice = this.#queue[this.#next++];
-        slice?.();
-      } while (this.#next < this.#queue.length && this.#clock.monotonic() < end);
+      do this.#next()?.();
+      while (this.#owners.size > 0 && this.#clock.monotonic() < end);
     } finally {
-      // The part that is done goes when it is the larger one, so that shifting costs nothing on the whole.
-      if (this.#next * 2 >= this.#queue.length) {
-        this.#queue = this.#queue.slice(this.#next);
-        this.#next = 0;
-      }
       this.#armed = false;
-      if (this.#queue.length > this.#next) this.#arm();
+      if (this.#owners.size > 0) this.#arm();
     }
+  }
+
+  /** The next slice; its owner then stands behind all others. */
+  #next(): (() => void) | undefined {
+    for (const [owner, waiting] of this.#owners) {
+      const slice = waiting.shift();
+      this.#owners.delete(owner);
+      if (waiting.length > 0) this.#owners.set(owner, waiting);
+      return slice;
+    }
+    return undefined;
   }
 }

@@ -26,6 +26,7 @@ export type { ConnectionHandler, LocalKind } from './server-handler.ts';
 const BY_HANDLER = 1;
 const BY_OUTPUT = 2;
 const BY_TLS = 4;
+const BY_TURN = 8;
 
 /** Answers gathered while many requests of one read event are handled are handed on at this size. */
 const FLUSH_AT = 65_536;
@@ -138,6 +139,23 @@ export class ServerConnection {
 
   resume(): void {
     this.#release(BY_HANDLER);
+  }
+
+  /**
+   * What the handler was given has to wait for its turn: no frames until the returned function is called with the work, which may throw
+   * as `onFrame` may. Independent of `pause` and `resume`.
+   */
+  postpone(): (work: () => void) => void {
+    this.#hold(BY_TURN);
+    return (work) => {
+      if (this.#closing) return;
+      try {
+        work();
+      } catch (error) {
+        this.#failed(error);
+      }
+      this.#release(BY_TURN);
+    };
   }
 
   /** Notice of disconnection (RFC 4511 §4.4.1), then closes. */

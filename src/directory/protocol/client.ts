@@ -44,10 +44,16 @@ export interface Operation {
   onDrain?(): void;
   /** Stays open until it is abandoned: does not count as outstanding. */
   readonly persistent?: boolean;
+  /** It takes more than one turn. */
+  readonly long?: boolean;
 }
 
 /** Bytes committed and not yet durable, of all clients, above which no more updates are read. */
 const MOST_PENDING_BYTES = 64 << 20;
+/** Octets of a request from which on it waits for its turn: taking it apart takes its time, and hundreds may come at once. */
+const LARGE_REQUEST = 8192;
+/** Requests that are handled in one turn on a connection that has long work under way. */
+const REQUESTS_A_TURN = 32;
 
 export class Client implements ConnectionHandler {
   readonly server: DirectoryServer;
@@ -61,6 +67,10 @@ export class Client implements ConnectionHandler {
   readonly sortedLists: SortedLists;
   readonly #operations = new Map<number, Operation>();
   #paused = false;
+  /** Operations under way that take more than one turn. */
+  #long = 0;
+  /** Requests that are still handled in this turn. */
+  #credit = 0;
   readonly #idleTimeoutMs: number | undefined;
 
   constructor(server: DirectoryServer, connection: ServerConnection) {
@@ -86,6 +96,23 @@ export class Client implements ConnectionHandler {
     // Buffers of a decoded message are views: what is kept beyond this call needs octets of its own.
     const bytes = Buffer.allocUnsafe(frame.end - frame.start);
     frame.buffer.copy(bytes, 0, frame.start, frame.end);
+    if (bytes.length <= LARGE_REQUEST && this.#mayGoOn()) return this.#handle(bytes);
+    const goOn = this.connection.postpone();
+    this.later(() => {
+      this.#credit = REQUESTS_A_TURN;
+      goOn(() => this.#handle(bytes));
+      this.#credit = 0;
+    });
+  }
+
+  #mayGoOn(): boolean {
+    if (!this.directory.turns.has(this)) return true;
+    if (this.#credit === 0) return false;
+    this.#credit--;
+    return true;
+  }
+
+  #handle(bytes: Buffer): void {
     const own = { buffer: bytes, start: 0, end: bytes.length };
     const { messageId, tag } = peekMessage(own);
     const op = operationOfTag(tag);
@@ -144,16 +171,26 @@ export class Client implements ConnectionHandler {
     this.#operations.set(operation.messageId, operation);
     // A persistent search may be silent for as long as nothing changes.
     if (operation.persistent === true) this.connection.idleTimeoutMs = undefined;
-    if (!this.#paused && this.#isBusy()) {
-      this.#paused = true;
-      this.connection.pause();
-    }
+    this.#pauseWhenBusy();
+  }
+
+  /** An operation under way has become `long`. */
+  becameLong(): void {
+    this.#long++;
+    this.#pauseWhenBusy();
+  }
+
+  #pauseWhenBusy(): void {
+    if (this.#paused || !this.#isBusy()) return;
+    this.#paused = true;
+    this.connection.pause();
   }
 
   /** Too much of this client's is under way, or too much of everybody's waits for the disk. */
   #isBusy(): boolean {
     return (
       this.#operations.size >= this.limits.outstanding + this.limits.persistent ||
+      this.#long >= this.limits.long ||
       this.directory.database.store.pendingBytes > MOST_PENDING_BYTES
     );
   }
@@ -162,6 +199,7 @@ export class Client implements ConnectionHandler {
   finished(operation: Operation): boolean {
     if (this.#operations.get(operation.messageId) !== operation) return false;
     this.#operations.delete(operation.messageId);
+    if (operation.long === true) this.#long--;
     if (operation.persistent === true && this.persistentOperations === 0)
       this.connection.idleTimeoutMs = this.#idleTimeoutMs;
     // With nothing of its own under way nothing else would ever wake it.
@@ -184,7 +222,7 @@ export class Client implements ConnectionHandler {
   later(work: () => void): void {
     this.directory.turns.queue(() => {
       if (this.connection.open) work();
-    });
+    }, this);
   }
 
   answer(op: Request['op'], messageId: number, result: LdapResult, controls?: readonly Control[]): void {

@@ -3,6 +3,8 @@
 export interface ClientLimits {
   /** Requests being worked on; above it nothing more is read until some are answered. */
   readonly outstanding: number;
+  /** Searches that take more than one turn (no index helps); above it nothing more is read until one has ended. */
+  readonly long: number;
   /** Searches that stay open (RFC 4533 refreshAndPersist). */
   readonly persistent: number;
   /** Most entries of one search, unless the client asks for fewer; 0 = no limit. */
@@ -25,6 +27,7 @@ export interface ClientLimits {
 /** For clients nobody knows: enough to read the root DSE and to bind. */
 export const STRANGER_LIMITS: ClientLimits = {
   outstanding: 8,
+  long: 2,
   persistent: 0,
   sizeLimit: 10,
   timeLimitMs: 5_000,
@@ -39,6 +42,7 @@ export const STRANGER_LIMITS: ClientLimits = {
 /** For local mail servers. */
 export const READER_LIMITS: ClientLimits = {
   outstanding: 128,
+  long: 16,
   persistent: 0,
   sizeLimit: 500,
   timeLimitMs: 10_000,
@@ -53,13 +57,14 @@ export const READER_LIMITS: ClientLimits = {
 /** For hubs and administrators. */
 export const TRUSTED_LIMITS: ClientLimits = {
   outstanding: 1024,
+  long: 64,
   persistent: 16,
   sizeLimit: 0,
   timeLimitMs: 0,
   lookThrough: 0,
   pageSize: 10_000,
   sortEntries: 100_000,
-  transactionUpdates: 20_000,
+  transactionUpdates: 2_000,
   transactionBytes: 32 << 20,
   messageBytes: 8 << 20,
 };

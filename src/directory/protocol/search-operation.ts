@@ -61,6 +61,7 @@ export class SearchOperation implements Operation {
   #ended = false;
   #blocked = false;
   #written = 0;
+  #long = false;
 
   constructor(
     client: Client,
@@ -85,10 +86,14 @@ export class SearchOperation implements Operation {
     );
   }
 
+  get long(): boolean {
+    return this.#long;
+  }
+
   /** Answers at once what takes little; anything else waits for its turn when others do. */
   begin(): void {
     if (this.#run?.short === true || !this.#client.directory.turns.busy) this.step();
-    else this.#client.later(() => this.step());
+    else this.#later();
   }
 
   /** Runs for a slice; goes on by itself until it has ended. */
@@ -102,7 +107,7 @@ export class SearchOperation implements Operation {
       this.#end();
       return this.#client.failed('searchRequest', this.messageId, error);
     }
-    if (state === 'more') return this.#client.later(() => this.step());
+    if (state === 'more') return this.#later();
     if (state === 'blocked') {
       this.#blocked = true;
       return;
@@ -112,8 +117,16 @@ export class SearchOperation implements Operation {
     this.#done(result, [...this.#sortControl(result), ...this.#pageControl(state)]);
   }
 
+  #later(): void {
+    if (!this.#long) {
+      this.#long = true;
+      this.#client.becameLong();
+    }
+    this.#client.later(() => this.step());
+  }
+
   #sorted(sorting: Sorting, state: SortState): void {
-    if (state === 'more') return this.#client.later(() => this.step());
+    if (state === 'more') return this.#later();
     if (state === 'timeLimit' || state === 'lookThrough') {
       this.#end();
       return this.#done(ENDS[state] ?? SUCCESS, []);
@@ -133,7 +146,7 @@ export class SearchOperation implements Operation {
         return this.#done(unsortable(fault), [sortControl(this.#sortResult)]);
       }
     }
-    return this.#client.later(() => this.step());
+    return this.#later();
   }
 
   #done(result: LdapResult, controls: readonly Control[]): void {
