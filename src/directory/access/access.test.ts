@@ -305,17 +305,44 @@ describe('secrets', () => {
     expect(bytes).not.toContain('secret');
   });
 
-  it('cannot be added in a way that tells them: a duplicate of a secret value is refused as any other', async () => {
+  it('can only be replaced as a whole: anything else would tell whether a value is there', async () => {
     await using served = await site();
     const admin = await served.client();
-    // Who may write a secret can find out whether a value is there already; the table decides who may write.
-    const reader = await as(served, 'reader');
-    const add = {
-      kind: 'add' as const,
-      attribute: { type: 'userPassword', values: [Buffer.from('marker-secret')] },
+    const change = async (
+      kind: 'add' | 'delete' | 'replace',
+      values: readonly string[],
+      dn = ANN,
+    ): Promise<{ code: number; diagnostic: string }> => {
+      const attribute = { type: 'userPassword', values: values.map((v) => Buffer.from(v)) };
+      const { operation } = await admin.modify(dn, [{ kind, attribute }], { accept: EVERY_CODE }).result;
+      return { code: operation.result.code, diagnostic: operation.result.diagnostic };
     };
-    const refused = await reader.modify(ANN, [add], { accept: EVERY_CODE }).result;
-    expect(refused.operation.result.code).toBe(50);
-    expect((await admin.modify(ANN, [add], { accept: EVERY_CODE }).result).operation.result.code).toBe(20);
+    const refused = { code: 50, diagnostic: 'userPassword can only be replaced as a whole' };
+    for (const dn of [ANN, `ou=people,${BASE}`]) {
+      for (const values of [['marker-secret'], ['wrong'], []]) {
+        expect(await change('delete', values, dn)).toEqual(refused);
+        if (values.length > 0) expect(await change('add', values, dn)).toEqual(refused);
+      }
+    }
+    expect(await change('replace', ['marker-secret'])).toEqual({ code: 0, diagnostic: '' });
+    expect(await change('replace', [])).toEqual({ code: 0, diagnostic: '' });
+    expect(await change('replace', [])).toEqual({ code: 0, diagnostic: '' });
+  });
+
+  it('cannot stand in a name, where they would be seen', async () => {
+    await using served = await site();
+    const admin = await served.client();
+    const where = { newRdn: 'cn=ann+userPassword=marker-secret', deleteOldRdn: false };
+    const renamed = await admin.modifyDn(ANN, where, { accept: EVERY_CODE }).result;
+    expect(renamed.operation.result.code).toBe(64);
+    const added = await admin.add(
+      `userPassword=x,${BASE}`,
+      [
+        { type: 'objectClass', values: [Buffer.from('organization')] },
+        { type: 'o', values: [Buffer.from('x')] },
+      ],
+      { accept: EVERY_CODE },
+    ).result;
+    expect(added.operation.result.code).toBe(64);
   });
 });

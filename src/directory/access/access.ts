@@ -87,6 +87,14 @@ export class AccessView {
     return ((this.#attributes[type.index] ?? this.#others) & BIT.read) !== 0;
   }
 
+  /**
+   * Whether the session may learn anything of the values. Without that, it may only replace them as a whole: that a value could be
+   * taken out, or not put in beside another, would tell it.
+   */
+  mayLearn(type: AttributeType): boolean {
+    return ((this.#attributes[type.index] ?? this.#others) & READABLE) !== 0;
+  }
+
   maySearch(type: AttributeType): boolean {
     return ((this.#attributes[type.index] ?? this.#others) & BIT.search) !== 0;
   }

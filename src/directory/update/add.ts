@@ -6,7 +6,7 @@ import { type Name, type NameValue, showName } from '../entry/name.ts';
 import { refuse } from '../refusal.ts';
 import { checkDistinct, checkNaming, normalOrRaw } from './entry-rules.ts';
 import { readContent } from './request-content.ts';
-import { nameOf, stamp, type Update, type UpdateContext, visibleAncestor } from './context.ts';
+import { mayKnow, nameOf, stamp, type Update, type UpdateContext, visibleAncestor } from './context.ts';
 
 /** Adds an entry, or when it is idempotent gives an existing one this content; returns its number. */
 export function addEntry(context: UpdateContext, update: Update, request: AddRequest): number {
@@ -27,7 +27,8 @@ export function addEntry(context: UpdateContext, update: Update, request: AddReq
   const existing = database.child(place.parent, place.normalRdn);
   if (existing !== 0 && !replace) {
     const view = access.view(session, existing);
-    if (!view.visible && !view.mayEntry('add', inTransaction)) refuse('insufficientAccessRights');
+    // The same words as for an entry that isn't there.
+    if (!view.visible && !view.mayEntry('add', inTransaction)) noRight(attributes[0]);
     refuse('entryAlreadyExists');
   }
   const draft = { ...place, attributes } as Draft;
@@ -41,11 +42,13 @@ export function addEntry(context: UpdateContext, update: Update, request: AddReq
   if (existing === 0) id = context.change.add(draft);
   else context.change.put(existing, draft);
   const view = access.view(session, id);
-  for (const { descriptor } of attributes) {
-    if (!view.may('add', descriptor.type, inTransaction))
-      refuse('insufficientAccessRights', `no right to add ${descriptor.text} here`);
-  }
+  const forbidden = attributes.find(({ descriptor }) => !view.may('add', descriptor.type, inTransaction));
+  if (forbidden !== undefined) noRight(forbidden);
   return id;
+}
+
+function noRight(attribute: DraftAttribute | undefined): never {
+  refuse('insufficientAccessRights', `no right to add ${attribute?.descriptor.text} here`);
 }
 
 const NEW = { mayBeEmpty: false, deletes: false };
@@ -59,7 +62,7 @@ export function placeOf(context: UpdateContext, name: Name): Pick<Draft, 'parent
   if (home.name.depth === name.depth)
     return { parent: 0, rdn: Buffer.from(showName(name)), normalRdn: home.normal };
   const parent = database.resolve(name.parent);
-  if (parent === 0)
+  if (parent === 0 || !mayAddBelow(context, parent))
     refuse(
       'noSuchObject',
       'the parent entry does not exist',
@@ -69,14 +72,22 @@ export function placeOf(context: UpdateContext, name: Name): Pick<Draft, 'parent
   return { parent, rdn: name.rdnIsNormal ? normalRdn : Buffer.from(name.rdn), normalRdn };
 }
 
+/** A parent that the session may not know of is none, unless it may add there. */
+function mayAddBelow(context: UpdateContext, parent: number): boolean {
+  const { access, session, inTransaction } = context;
+  return mayKnow(context, parent) || access.viewBelow(session, parent).mayEntry('add', inTransaction);
+}
+
 /** RFC 4511 §4.7: the values of the RDN belong to the entry whether they were listed or not. */
 export function addNameValues(
-  { database }: UpdateContext,
+  { database, access }: UpdateContext,
   attributes: DraftAttribute[],
   parts: readonly NameValue[],
 ): void {
   for (const { type, value } of parts) {
     checkNaming(type);
+    if (access.isSecret(type))
+      refuse('namingViolation', `${type.name}: is secret, so it cannot stand in a name`);
     const attribute = attributes.find((a) => a.descriptor.type === type && a.descriptor.options.length === 0);
     if (attribute === undefined) {
       const descriptor =

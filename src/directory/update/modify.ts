@@ -53,9 +53,12 @@ export function modifyEntry(context: UpdateContext, id: number, changes: readonl
   const view = access.view(session, id);
   const touched = new Set<Descriptor>();
   const classes = classValues(draft);
-  for (const { descriptor } of changes) {
+  for (const { kind, descriptor } of changes) {
     if (!view.may('write', descriptor.type, inTransaction))
       refuse('insufficientAccessRights', `no right to write ${descriptor.text} here`);
+    // What another change would find there, or not, would tell what stands there.
+    if (kind !== 'replace' && !view.mayLearn(descriptor.type))
+      refuse('insufficientAccessRights', `${descriptor.text} can only be replaced as a whole`);
     touched.add(descriptor);
   }
   for (const ready of changes) applyChange(database, draft, ready);

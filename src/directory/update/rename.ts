@@ -4,6 +4,7 @@ import type { Database } from '../database.ts';
 import type { Draft } from '../entry/draft.ts';
 import type { Name } from '../entry/name.ts';
 import { refuse } from '../refusal.ts';
+import type { AttributeType } from '../schema/schema.ts';
 import { addNameValues } from './add.ts';
 import { normalOrRaw } from './entry-rules.ts';
 import { mayKnow, stamp, type UpdateContext, visibleAncestor } from './context.ts';
@@ -32,8 +33,16 @@ export function renameEntry(
   const parent =
     request.newSuperior === undefined ? draft.parent : superior(context, id, request.newSuperior);
   const existing = database.child(parent, newName.normalRdn);
-  if (existing !== 0 && existing !== id) refuse('entryAlreadyExists');
+  if (existing !== 0 && existing !== id) {
+    // Where it may not go, the session is not told either that something unknown to it stands there.
+    const below = access.viewBelow(session, parent);
+    if (mayKnow(context, existing) || below.mayEntry('rename', inTransaction)) refuse('entryAlreadyExists');
+    refuse('insufficientAccessRights');
+  }
   const old = database.names.read(database.dnText(id));
+  for (const type of changedTypes(old, newName, request.deleteOldRdn))
+    if (!access.view(session, id).may('write', type, inTransaction))
+      refuse('insufficientAccessRights', `no right to write ${type.name} here`);
   if (request.deleteOldRdn && old !== undefined) deleteNameValues(database, draft, old);
   addNameValues(context, draft.attributes, newName.parts);
   context.rules.check(draft, () => database.dnText(id));
@@ -67,6 +76,12 @@ function topOf(database: Database, start: number): number {
   let id = start;
   for (let above = database.tree.parent(id); above !== 0; above = database.tree.parent(id)) id = above;
   return id;
+}
+
+/** The types of which a new name brings or takes values. */
+function changedTypes(old: Name | undefined, next: Name, deletesOld: boolean): AttributeType[] {
+  if (old?.normalRdn.equals(next.normalRdn) === true) return [];
+  return [...next.parts, ...(deletesOld ? (old?.parts ?? []) : [])].map(({ type }) => type);
 }
 
 /** Takes the old RDN's values out; those of the new one come in again, in its spelling. */

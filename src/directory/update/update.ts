@@ -78,7 +78,12 @@ function targetOf(context: UpdateContext, name: Name | undefined, missingIsFine:
   if (name === undefined) refuse('unwillingToPerform', 'the root DSE cannot be changed');
   const id = database.resolve(name);
   if (id !== 0 && mayKnow(context, id)) return id;
-  if (id === 0 && missingIsFine) return 0;
+  // Where nothing may be deleted, a missing entry is answered as a hidden one is.
+  if (id === 0 && missingIsFine) {
+    const { access, session, inTransaction } = context;
+    const below = access.viewBelow(session, database.nearest(name.parent));
+    if (below.mayEntry('delete', inTransaction)) return 0;
+  }
   return refuse('noSuchObject', '', visibleAncestor(context, database.nearest(name.parent)));
 }
 
