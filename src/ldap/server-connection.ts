@@ -10,8 +10,10 @@ import { TLSSocket } from 'node:tls';
 import { DecodeError } from '../asn1/decode-error.ts';
 import type { BerWriter } from '../asn1/writer.ts';
 import { PosternError } from '../base/error.ts';
+import type { LogFields } from '../base/log.ts';
 import { EXTENDED } from './control.ts';
 import { encodeMessage } from './encode.ts';
+import type { Fault } from './fault-log.ts';
 import { Framer } from './framer.ts';
 import type { Message } from './message.ts';
 import { RESULT_CODE } from './result-code.ts';
@@ -207,7 +209,7 @@ export class ServerConnection {
 
   /** Looks after time limits; the listener calls it about every second. `now` in monotonic milliseconds. */
   sweep(now: number): void {
-    const { limits, log } = this.#setup;
+    const { limits } = this.#setup;
     if (this.#closing) {
       if (now - this.#closingAt >= limits.closeTimeoutMs) this.#socket.destroy();
       return;
@@ -222,7 +224,7 @@ export class ServerConnection {
     );
     this.#active = false;
     if (verdict === undefined) return;
-    log.info('connection closed by a time limit', { source: this.remoteAddress, limit: verdict, unsent });
+    this.#fault('timeLimit', 'connection closed by a time limit', { limit: verdict, unsent });
     if (verdict === 'stalled') this.destroy();
     else if (verdict === 'idle') this.noticeOfDisconnection(RESULT_CODE.unavailable, 'idle for too long');
     else if (verdict === 'stranger')
@@ -300,13 +302,12 @@ export class ServerConnection {
   }
 
   #failed(error: unknown): void {
-    const { log } = this.#setup;
     if (error instanceof DecodeError) {
-      log.info('client sent something that is not LDAP: closed', { source: this.remoteAddress, error });
+      this.#fault('notLdap', 'client sent something that is not LDAP: closed', { error });
       this.noticeOfDisconnection(RESULT_CODE.protocolError, error.message);
       return;
     }
-    log.error('serving a connection failed: closed', { source: this.remoteAddress, error });
+    this.#fault('internal', 'serving a connection failed: closed', { error });
     this.noticeOfDisconnection(RESULT_CODE.other, 'internal error');
   }
 
@@ -334,7 +335,7 @@ export class ServerConnection {
   #upgrade(): void {
     const raw = this.#socket;
     if (this.#framer.buffered > 0 || raw.readableLength > 0) {
-      this.#setup.log.warn('clear text behind StartTLS: closed', { source: this.remoteAddress });
+      this.#fault('clearText', 'clear text behind StartTLS: closed', {});
       this.destroy();
       return;
     }
@@ -344,7 +345,7 @@ export class ServerConnection {
     this.#setup.secure?.(raw, (socket, error) => {
       raw.off('close', onRawClose);
       if (socket === undefined || this.#closing) {
-        this.#setup.log.info('TLS handshake failed', { source: this.remoteAddress, error });
+        this.#fault('handshake', 'TLS handshake failed', { error });
         socket?.destroy();
         this.#onClose();
         return;
@@ -360,6 +361,11 @@ export class ServerConnection {
       }
       if (this.#held === 0) socket.resume();
     });
+  }
+
+  #fault(fault: Fault, message: string, fields: LogFields): void {
+    const { faults, now } = this.#setup;
+    faults.report(fault, now(), message, { source: this.remoteAddress, ...fields });
   }
 
   /** No more frames, no more output. */

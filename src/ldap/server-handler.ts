@@ -1,6 +1,7 @@
 /** What a connection and the one who serves it expect of each other. */
 import type { Socket } from 'node:net';
 import type { Log } from '../base/log.ts';
+import type { FaultLog } from './fault-log.ts';
 import type { Frame } from './framer.ts';
 import type { ServerConnection } from './server-connection.ts';
 import type { ListenerLimits } from './server-limits.ts';
@@ -31,6 +32,8 @@ export interface ConnectionSetup {
   readonly kind: LocalKind;
   readonly limits: ListenerLimits;
   readonly log: Log;
+  /** For what the other side can make us write as often as it likes. */
+  readonly faults: FaultLog;
   /** Does the handshake for StartTLS; undefined when there is no certificate. */
   readonly secure: ((raw: Socket, done: HandshakeDone) => void) | undefined;
   /** Monotonic milliseconds. */

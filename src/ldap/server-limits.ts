@@ -24,6 +24,8 @@ export interface ListenerLimits {
   readonly closeTimeoutMs: number;
   /** How long a connection may last on which nobody has become known (`connection.known`); infinite unless told. */
   readonly strangerTimeoutMs: number;
+  /** Lines in the log, a minute, about single connections with faults; more of them are counted and summed up in one line. */
+  readonly faultLinesPerMinute: number;
 }
 
 export const LISTENER_LIMITS: ListenerLimits = {
@@ -40,17 +42,20 @@ export const LISTENER_LIMITS: ListenerLimits = {
   outputCapMs: 5_000,
   closeTimeoutMs: 2_000,
   strangerTimeoutMs: Number.POSITIVE_INFINITY,
+  faultLinesPerMinute: 20,
 };
 
-/** A bucket of tokens: `rate` a second, at most one second's worth saved up. */
+/** A bucket of tokens: `rate` a second, at most `most` saved up: one second's worth unless told. */
 export class TokenBucket {
   readonly #rate: number;
+  readonly #most: number;
   #tokens: number;
   #at: number;
 
-  constructor(rate: number, now: number) {
+  constructor(rate: number, now: number, most = rate) {
     this.#rate = rate;
-    this.#tokens = rate;
+    this.#most = most;
+    this.#tokens = most;
     this.#at = now;
   }
 
@@ -69,7 +74,7 @@ export class TokenBucket {
   }
 
   #refill(now: number): void {
-    this.#tokens = Math.min(this.#rate, this.#tokens + ((now - this.#at) * this.#rate) / 1000);
+    this.#tokens = Math.min(this.#most, this.#tokens + ((now - this.#at) * this.#rate) / 1000);
     this.#at = now;
   }
 }

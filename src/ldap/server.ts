@@ -6,6 +6,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Clock, Timer } from '../base/clock.ts';
 import { PosternError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
+import { FaultLog } from './fault-log.ts';
 import { RESULT_CODE } from './result-code.ts';
 import { ServerConnection } from './server-connection.ts';
 import type { ConnectionHandler, LocalKind } from './server-handler.ts';
@@ -55,6 +56,7 @@ export class LdapListener implements AsyncDisposable {
   readonly #server: Server;
   readonly #tls: TlsAcceptor | undefined;
   readonly #handshakeTokens: TokenBucket;
+  readonly #faults: FaultLog;
   readonly #sources = new SourceCounter();
   readonly #connections = new Set<ServerConnection>();
   /** Sockets between accept and handler. */
@@ -77,6 +79,7 @@ export class LdapListener implements AsyncDisposable {
       'path' in options.address ? 'ldapi' : tls !== undefined && tls.startTls !== true ? 'ldaps' : 'ldap';
     this.#tls = tls === undefined ? undefined : new TlsAcceptor(tls, clock, this.#limits.handshakeTimeoutMs);
     this.#handshakeTokens = new TokenBucket(this.#limits.handshakesPerSecond, clock.monotonic());
+    this.#faults = new FaultLog(options.log, this.#limits.faultLinesPerMinute, clock.monotonic());
     this.#server = createServer({
       noDelay: true,
       keepAlive: true,
@@ -100,7 +103,11 @@ export class LdapListener implements AsyncDisposable {
     if ('path' in address) await chmod(address.path, address.mode ?? 0o600);
     this.#server
       .removeAllListeners('error')
-      .on('error', (error) => this.#options.log.warn('accepting a connection failed', { error }));
+      .on('error', (error) =>
+        this.#faults.report('overload', this.#options.clock.monotonic(), 'accepting a connection failed', {
+          error,
+        }),
+      );
     this.#armSweep();
   }
 
@@ -234,6 +241,7 @@ export class LdapListener implements AsyncDisposable {
       kind: this.#kind,
       limits: this.#limits,
       log,
+      faults: this.#faults,
       secure: tls === undefined ? undefined : (plain, done) => tls.accept(plain, done),
       now: () => clock.monotonic(),
       onGone: (gone) => {
@@ -260,6 +268,7 @@ export class LdapListener implements AsyncDisposable {
       () => {
         const now = clock.monotonic();
         for (const connection of this.#connections) connection.sweep(now);
+        this.#faults.look(now);
         this.#armSweep();
       },
       { background: true },
