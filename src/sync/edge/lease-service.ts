@@ -5,6 +5,7 @@ import type { Random } from '../../base/random.ts';
 import type { TrustStore } from '../../certificate/trust-store.ts';
 import { type ExtendedReply, refuse, type Session, SUCCESS } from '../../directory/directory.ts';
 import { decodeLeaseRequest, encodeLeaseResponse, type LeaseRequest } from '../../ldap/postern-extended.ts';
+import { TokenBucket } from '../../ldap/server-limits.ts';
 import type { EdgeTrustState } from '../../subscription/trust-state.ts';
 import {
   acquire,
@@ -19,6 +20,11 @@ import {
   renew,
 } from './lease.ts';
 
+/** Each grant and renewal costs a write to the disk: so many at once of one hub, then so many a second (a holder needs one in minutes). */
+export const LEASE_REQUESTS = { atOnce: 60, perSecond: 1 } as const;
+/** Hubs whose requests are counted; there are a handful. */
+const MOST_HUBS = 1000;
+
 export interface LeaseServiceOptions {
   readonly trust: TrustStore<EdgeTrustState>;
   readonly clock: Clock;
@@ -30,6 +36,8 @@ export class LeaseService {
   readonly #options: LeaseServiceOptions;
   #lease: Lease<Session>;
   #resets = 0;
+  /** By hub, since a hub may come on as many connections as it likes. */
+  readonly #buckets = new Map<string, TokenBucket>();
   /** Sessions whose end is being listened for. */
   readonly #watched = new WeakSet<Session>();
   /** Grants are made one after the other, since each waits for the disk. */
@@ -76,9 +84,23 @@ export class LeaseService {
   /** Answers the extended operation; `hub` is the caller's name as its account says, which is what counts as holder. */
   handle(value: Buffer | undefined, session: Session, hub: string): Promise<ExtendedReply> {
     const request = decodeLeaseRequest(value);
+    // A release writes only after a grant.
+    if (request.action !== 'release' && !this.#mayAsk(hub))
+      refuse('busy', 'too many lease requests: at most one a second');
     const answer = this.#turn.then(() => this.#answer(request, session, hub));
     this.#turn = answer.catch(() => undefined);
     return answer;
+  }
+
+  #mayAsk(hub: string): boolean {
+    const now = this.#options.clock.monotonic();
+    let bucket = this.#buckets.get(hub);
+    if (bucket === undefined) {
+      if (this.#buckets.size >= MOST_HUBS) this.#buckets.clear();
+      bucket = new TokenBucket(LEASE_REQUESTS.perSecond, now, LEASE_REQUESTS.atOnce);
+      this.#buckets.set(hub, bucket);
+    }
+    return bucket.take(now);
   }
 
   async #answer(request: LeaseRequest, session: Session, hub: string): Promise<ExtendedReply> {
