@@ -328,6 +328,8 @@ export type {
   DirectoryHooks,
   ExtendedHandler,
   ExtendedReply,
+  PasswordChange,
+  PasswordChanged,
 } from './hooks.ts';
 export { Refusal, refuse, resultOf, SUCCESS } from './refusal.ts';
 export {
