@@ -37,6 +37,7 @@ export type ErrorCode =
   // directory engine
   | 'store.damaged'
   | 'store.write-failed'
+  | 'store.full'
   | 'store.closed'
   | 'schema.invalid'
   // subscription

@@ -56,9 +56,19 @@ export class DatabaseChange {
     this.#batch.setMeta(name, bytes);
   }
 
-  commit(onDurable: (error?: Error) => void): void {
+  /** False when the store refuses the group (`store.full`...): it is undone, and `onDurable` is told why. */
+  commit(onDurable: (error?: Error) => void): boolean {
     this.#database.saveState(this.#batch);
-    this.#batch.commit(onDurable);
+    const { refusal } = this.#batch;
+    if (refusal === undefined) {
+      this.#batch.commit(onDurable);
+      return true;
+    }
+    // The indexes go back with the entries.
+    this.rollback();
+    this.#database.dictionary.keepChanges();
+    queueMicrotask(() => onDurable(refusal));
+    return false;
   }
 
   rollback(): void {

@@ -4,9 +4,13 @@
  */
 import type { Random } from '../../src/base/random.ts';
 
-export type Change =
+export type Change = (
   | { kind: 'write'; position: number; bytes: Buffer }
-  | { kind: 'truncate'; length: number };
+  | { kind: 'truncate'; length: number }
+) & {
+  /** Flushed, although older ones aren't. */
+  flushed?: boolean;
+};
 
 /** How much a disk writes at once at least; a torn write leaves some sectors old and some new. */
 const SECTOR = 512;
@@ -64,15 +68,29 @@ export class DiskFile {
     this.pending.push(change);
   }
 
+  /** One write reaches the disk before older ones, or is forgotten. */
+  flushOne(change: Change | undefined, outcome: 'written' | 'dropped' = 'written'): void {
+    const index = change === undefined ? -1 : this.pending.indexOf(change);
+    if (change === undefined || index < 0) return;
+    if (outcome === 'dropped') this.pending.splice(index, 1);
+    else if (index === 0) this.flush(1);
+    else change.flushed = true;
+  }
+
   /** The first `count` pending changes reach the disk, or (a failed flush) are forgotten: the kernel calls those pages clean. */
   flush(count: number, outcome: 'written' | 'dropped' = 'written'): void {
-    for (const change of this.pending.splice(0, count)) if (outcome === 'written') this.disk.apply(change);
+    for (const change of this.pending.splice(0, count))
+      if (outcome === 'written' || change.flushed === true) this.disk.apply(change);
   }
 
   /** What the disk holds when power is lost now: each unsynced change made it with `likelihood`, some of those torn. */
   survivor(likelihood: number, random: Random): DiskFile {
     const content = new Content(this.disk.view());
     for (const change of this.pending) {
+      if (change.flushed === true) {
+        content.apply(change);
+        continue;
+      }
       if (random.fraction() >= likelihood) continue;
       if (change.kind === 'truncate' || likelihood === 1 || random.fraction() < 0.5) content.apply(change);
       else tear(content, change.position, change.bytes, random);

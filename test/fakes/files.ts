@@ -1,6 +1,6 @@
 /**
  * A file layer in memory that can lose power. It keeps what programs see apart from what the disk holds:
- *   - writes and truncations are volatile until `datasync()` of that file;
+ *   - writes and truncations are volatile until `datasync()` of that file; `writeThrough` flushes its own bytes only;
  *   - create, rename and remove are volatile until `syncFolder()` of the folder (`makeFolder` is durable at once);
  *   - `powerLoss()` turns this layer off (everything on it fails from then on) and returns a new one holding what survived: all that was
  *     synced, and a random part of what wasn't: names up to some point in their order, writes wholly, not at all, or torn.
@@ -89,6 +89,8 @@ export class FakeFiles implements Files {
     syncFolder: 0,
     read: 0,
   };
+  /** Bytes that all files together may have; what grows a file beyond that is written in part and fails with ENOSPC. */
+  capacity = Number.POSITIVE_INFINITY;
   /** Called before each step takes effect; may wait, or throw to make the step fail. */
   before: ((step: Step) => void | Promise<void>) | undefined;
 
@@ -274,11 +276,17 @@ export class FakeFiles implements Files {
           if (done.length > 0) file.change({ kind: 'write', position, bytes: done });
         });
         need(true);
-        file.change({ kind: 'write', position, bytes: copy });
+        const room = this.#roomFor(file, position, copy.length);
+        if (room > 0) file.change({ kind: 'write', position, bytes: copy.subarray(0, room) });
+        if (room < copy.length) throw failure('ENOSPC', 'write', path);
       },
       writeThrough: async (bytes, position) => {
         await handle.write(bytes, position);
-        await handle.datasync();
+        const own = file.pending.at(-1);
+        await this.#step('datasync', path, (fault) =>
+          file.flushOne(own, fault.done === 1 ? 'written' : 'dropped'),
+        );
+        file.flushOne(own);
       },
       read: async (buffer, position) => {
         need(false);
@@ -331,6 +339,13 @@ export class FakeFiles implements Files {
     planned.left -= 1;
     onFault?.(planned.fault);
     throw failure(planned.fault.code, kind, path);
+  }
+
+  /** How many of `length` bytes at `position` the disk takes. */
+  #roomFor(file: DiskFile, position: number, length: number): number {
+    if (this.capacity === Number.POSITIVE_INFINITY) return length;
+    const used = [...this.#seen.values()].reduce((sum, { cache }) => sum + cache.length, 0);
+    return Math.max(0, Math.min(length, file.cache.length + Math.max(0, this.capacity - used) - position));
   }
 
   #name(change: NameChange): void {

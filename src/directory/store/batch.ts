@@ -9,7 +9,7 @@ import { SlabHeap } from './slab.ts';
 
 /** Where a batch's changes go besides memory: the journal, or nowhere. */
 export interface GroupSink {
-  /** Why nothing can be committed any more. */
+  /** Why what was gathered since the last `endGroup` cannot be committed. */
   readonly refusal: Error | undefined;
   put(id: RecordId, bytes: Uint8Array, start: number, end: number): void;
   delete(id: RecordId): void;
@@ -50,6 +50,10 @@ export class StoreBatch implements Batch {
 
   get isOpen(): boolean {
     return this.#open;
+  }
+
+  get refusal(): Error | undefined {
+    return this.#sink.refusal;
   }
 
   begin(): this {

@@ -19,7 +19,10 @@ export interface BlobView {
 
 export type Visitor = (id: RecordId, buffer: Buffer, start: number, end: number) => void;
 
-/** Called once: without an error when the change is on the disk; with one (`store.write-failed`, `store.closed`) when it never will be. */
+/**
+ * Called once: without an error when the change is on the disk; with one when it never will be (`store.write-failed`, `store.closed`; `store.full`: it was
+ * undone, others may be taken later).
+ */
 export type OnDurable = (error?: Error) => void;
 
 /**
@@ -35,6 +38,8 @@ export interface Batch {
   delete(id: RecordId): void;
   /** Sets a named value, or removes it (`undefined`). Names: up to 255 bytes of UTF-8. */
   setMeta(name: string, bytes: Uint8Array | undefined): void;
+  /** Why `commit` would refuse this batch as it is now (`store.full`, `store.write-failed`, `store.closed`). */
+  readonly refusal: Error | undefined;
   /** Undoes every change of this batch. */
   rollback(): void;
   /**
@@ -143,6 +148,8 @@ export interface StoreStats {
   /** Milliseconds since the last complete snapshot was begun; undefined when there is none yet. */
   readonly snapshotAgeMs: number | undefined;
   readonly snapshotBytes: number;
+  /** The disk is full and changes are refused. */
+  readonly full: boolean;
   /** What recovery found when the store was opened. */
   readonly recovery: RecoveryReport;
 }
@@ -169,6 +176,11 @@ export interface StoreOptions {
    * stop; memory may be ahead of the disk. What was in flight may or may not be found at the next start.
    */
   onFatal?: (error: Error) => void;
+  /**
+   * What to do when the disk is full: `refuse` changes (they are undone, `store.full`) and go on with all else until there is room again, or
+   * `stop` as with any failed write, for an owner who cannot undo. `refuse` unless told.
+   */
+  whenFull?: 'refuse' | 'stop';
   /** Keeps a second process out of the folder; `lockFolder` of base when the files are the system's, nothing with other file layers. */
   lock?: (folder: string) => Promise<{ release(): Promise<void> }>;
   /** Sizes, for tests and benchmarks. */
@@ -178,7 +190,10 @@ export interface StoreOptions {
 export interface StoreTuning {
   /** A power of two. Also bounds the longest record. */
   slabBytes: number;
-  /** Zeros are written ahead of the journal's end in steps of this many bytes; 0: not at all. */
+  /**
+   * Zeros are written ahead of the journal's end in steps of this many bytes, until there are four steps of them; 0: not at all. A change that is larger
+   * than what is there when the disk is full ends the store (`store.write-failed`).
+   */
   preallocateBytes: number;
   /** A snapshot is due when the journal exceeds both this ... */
   snapshotJournalBytes: number;

@@ -85,13 +85,19 @@ function groupOffsets(journal: Buffer): number[] {
   return offsets;
 }
 
+/** Where the last group ends. */
+function usedBytes(journal: Buffer): number {
+  const last = groupOffsets(journal).at(-1) as number;
+  return last + ((32 + journal.readUInt32LE(last + 12) + 7) & ~7);
+}
+
 const six = ['a', 'b', 'c', 'd', 'e', 'f'];
 
 describe('a journal cut short', () => {
   test('at every byte of the last group: that group is cut off and reported, the rest is there', async () => {
     const contents = await makeFiles('killed', (store) => addAll(store, six));
     const journal = contents.get('journal.0') as Buffer;
-    const [start, end] = [groupOffsets(journal).at(-1) as number, journal.length - 512];
+    const [start, end] = [groupOffsets(journal).at(-1) as number, usedBytes(journal)];
     for (const zeros of [false, true]) {
       for (let length = start; length < end; length += 1) {
         const bytes = zeros
@@ -99,15 +105,12 @@ describe('a journal cut short', () => {
           : journal.subarray(0, length);
         const files = filesWith(contents, ['journal.0', bytes]);
         const outcome = await open(files);
-        const used = journal
-          .subarray(start, length)
-          .reverse()
-          .findIndex((byte) => byte !== 0);
+        const used = journal.subarray(start, length).findLastIndex((byte) => byte !== 0) + 1;
         // Zeros at the end of the group belong to it or don't: nobody can tell.
         const whole = journal.subarray(length, end).every((byte) => byte === 0) && (zeros || length === end);
         expect(outcome, `${length}`).toMatchObject({
           size: whole ? 6 : 5,
-          cut: whole || used < 0 ? 0 : length - start - used,
+          cut: whole ? 0 : used,
         });
         // What was cut off is gone for good.
         expect(await open(files)).toMatchObject({ size: whole ? 6 : 5, cut: 0 });
@@ -209,8 +212,8 @@ describe('one bit turned round', () => {
       await store.snapshot();
       await addAll(store, ['d', 'e', 'f']);
       await expect(store.verify()).resolves.toMatchObject({ records: 3, groups: 3 });
-      const { length } = files.peek(`${FOLDER}/${name}`) as Buffer;
-      const end = name === 'snapshot.1' ? length : length - 512;
+      const bytes = files.peek(`${FOLDER}/${name}`) as Buffer;
+      const end = name === 'snapshot.1' ? bytes.length : usedBytes(bytes);
       let found = 0;
       for (let byte = 0; byte < end; byte += 1) {
         files.flipBit(`${FOLDER}/${name}`, byte * 8 + (byte % 8));

@@ -36,6 +36,11 @@ export class GroupBuffer {
   #at = GROUP_HEADER;
   #changes = 0;
 
+  /** Bytes of whole groups and of the one being made. */
+  get total(): number {
+    return this.#changes === 0 ? this.length : this.#at + 8;
+  }
+
   get changes(): number {
     return this.#changes;
   }

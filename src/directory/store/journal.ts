@@ -12,6 +12,11 @@ import type { OnDurable } from './contract.ts';
 import { encodeHeader, HEADER_BYTES, JOURNAL_MAGIC, journalName } from './file-format.ts';
 import { GroupBuffer } from './journal-format.ts';
 
+/** Steps of zeros ahead of the journal's end below which another one is written. */
+const AHEAD = 3;
+/** The group that says that all before it is whole. */
+const CLOSING_BYTES = 64;
+
 /** A journal file that can be appended to. */
 export interface JournalFile {
   readonly file: OpenFile;
@@ -58,6 +63,10 @@ export interface JournalOptions {
   /** The sequence number of the last group in it. */
   sequence: number;
   preallocateBytes: number;
+  /** See `StoreOptions`. */
+  whenFull: 'refuse' | 'stop';
+  /** Called when the disk is found full, and with nothing when there is room again. */
+  onFull: (error: Error | undefined) => void;
   onFatal: (error: Error) => void;
   /** Called after each round, when those who waited have been told. */
   afterRound: () => void;
@@ -75,7 +84,9 @@ export class Journal implements GroupSink {
   #told: OnDurable[] = [];
   readonly #zeros: Buffer;
   #running = false;
-  #refusal: Error | undefined;
+  #stopped: Error | undefined;
+  #full: Error | undefined;
+  #roomWanted = false;
   #sequence: number;
   #durable: number;
   #writingBytes = 0;
@@ -93,8 +104,22 @@ export class Journal implements GroupSink {
     this.#zeros = Buffer.alloc(options.preallocateBytes);
   }
 
+  /** Why nothing can be committed any more. */
+  get stopped(): Error | undefined {
+    return this.#stopped;
+  }
+
+  get isFull(): boolean {
+    return this.#full !== undefined;
+  }
+
+  /** On a full disk there is still room for what fits into the zeros written ahead. */
   get refusal(): Error | undefined {
-    return this.#refusal;
+    if (this.#stopped !== undefined || this.#full === undefined) return this.#stopped;
+    if (this.#gathering.changes === 0 || this.#fits(CLOSING_BYTES)) return undefined;
+    this.#roomWanted = true;
+    this.#start();
+    return this.#full;
   }
 
   get current(): Readonly<JournalFile> {
@@ -112,6 +137,12 @@ export class Journal implements GroupSink {
 
   get pendingBytes(): number {
     return this.#gathering.length + this.#writingBytes;
+  }
+
+  /** True when there are zeros for everything committed or being made, and `more` bytes. */
+  #fits(more: number): boolean {
+    const { offset, size } = this.#current;
+    return offset + this.#writingBytes + this.#gathering.total + more <= size;
   }
 
   put(id: number, bytes: Uint8Array, start: number, end: number): void {
@@ -142,7 +173,7 @@ export class Journal implements GroupSink {
   /** Resolves when everything committed so far is on the disk. */
   flush(): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.#refusal !== undefined) return reject(this.#refusal);
+      if (this.#stopped !== undefined) return reject(this.#stopped);
       this.#waiting.push((error) => (error === undefined ? resolve() : reject(error)));
       this.#start();
     });
@@ -154,7 +185,7 @@ export class Journal implements GroupSink {
    */
   rotate(journal: JournalFile): Promise<number> {
     return new Promise((begun, failed) => {
-      if (this.#refusal !== undefined) return failed(this.#refusal);
+      if (this.#stopped !== undefined) return failed(this.#stopped);
       this.#next = { journal, begun, failed };
       this.#start();
     });
@@ -164,12 +195,15 @@ export class Journal implements GroupSink {
   async close(refusal: Error): Promise<void> {
     try {
       const drained = this.flush();
-      this.#refusal ??= refusal;
+      this.#stopped ??= refusal;
       await drained;
       this.#gathering.drop();
-      this.#sequence += 1;
-      this.#gathering.end(this.#sequence);
-      await this.#write();
+      // On a full disk there may be no room for it: the next start takes that for a kill.
+      if (this.#full === undefined || this.#fits(CLOSING_BYTES)) {
+        this.#sequence += 1;
+        this.#gathering.end(this.#sequence);
+        await this.#write();
+      }
       const { file, offset } = this.#current;
       await file.truncate(offset);
       await file.datasync();
@@ -187,11 +221,12 @@ export class Journal implements GroupSink {
   async #run(): Promise<void> {
     // Everybody who commits in this turn of the event loop shares the first write.
     await yieldToLoop();
-    while (this.#waiting.length > 0 || this.#next !== undefined) {
+    while (this.#waiting.length > 0 || this.#next !== undefined || this.#roomWanted) {
       [this.#told, this.#waiting] = [this.#waiting, this.#told];
       try {
         await this.#changeFile();
         await this.#write();
+        if (this.#roomWanted) await this.ensureRoom();
       } catch (error) {
         this.#fail(error);
         return;
@@ -225,11 +260,11 @@ export class Journal implements GroupSink {
     const journal = this.#current;
     const end = journal.offset + writing.length;
     const bytes = writing.bytes.subarray(0, writing.length);
-    if (end <= journal.size) {
+    if (end + AHEAD * this.#zeros.length <= journal.size) {
       await journal.file.writeThrough(bytes, journal.offset);
     } else {
       await journal.file.write(bytes, journal.offset);
-      journal.size = end;
+      journal.size = Math.max(journal.size, end);
       await this.#preallocate(journal);
       await journal.file.datasync();
     }
@@ -242,14 +277,36 @@ export class Journal implements GroupSink {
     writing.clear();
   }
 
-  /** Overwriting zeros takes the disk less than growing a file. A disk too full for zeros may have room for groups. */
+  /** Looks whether there is room for more groups, before any comes or after one was refused; `journal`: one that will be gone on in. Returns why there is none. */
+  async ensureRoom(journal = this.#current): Promise<Error | undefined> {
+    this.#roomWanted = false;
+    if (journal.size - journal.offset >= this.#zeros.length) return undefined;
+    await this.#preallocate(journal);
+    return this.#full;
+  }
+
+  /**
+   * Overwriting zeros takes the disk less than growing a file, and a full disk is met while there still is room for what has been committed. Space for zeros is
+   * the system's promise once they are written; the next flush makes it good.
+   */
   async #preallocate(journal: JournalFile): Promise<void> {
     if (this.#zeros.length === 0) return;
-    const { size } = journal;
-    journal.size = await journal.file.write(this.#zeros, size).then(
-      () => size + this.#zeros.length,
-      () => size,
-    );
+    try {
+      await journal.file.write(this.#zeros, journal.size);
+      journal.size += this.#zeros.length;
+      if (this.#full === undefined) return;
+      this.#full = undefined;
+      this.#options.onFull(undefined);
+    } catch (cause) {
+      // Other failures will be met again by a group, or were none of its business.
+      if (this.#options.whenFull === 'stop' || !isFull(cause) || this.#full !== undefined) return;
+      this.#full = new PosternError('store.full', 'no space left on the disk: changes are refused', {
+        cause,
+        fields: { file: journal.path },
+        hint: 'free space on the disk; what is stored is safe, and changes are taken again by themselves',
+      });
+      this.#options.onFull(this.#full);
+    }
   }
 
   #fail(cause: unknown): void {
@@ -258,12 +315,17 @@ export class Journal implements GroupSink {
       fields: { file: this.#current.path },
       hint: 'see to the disk (space, errors), then start the service again: what was acknowledged is on the disk',
     });
-    this.#refusal = error;
+    this.#stopped = error;
     this.#next?.failed(error);
     this.#next = undefined;
     this.#options.onFatal(error);
     for (const tell of [...this.#told.splice(0), ...this.#waiting.splice(0)]) call(tell, error);
   }
+}
+
+function isFull(error: unknown): boolean {
+  const code = (error as { code?: unknown }).code;
+  return code === 'ENOSPC' || code === 'EDQUOT';
 }
 
 /** A listener's own failure must not look like a failure of the disk. */

@@ -1,72 +1,32 @@
-/** A real process on a real disk, killed at random moments. */
-import { spawn } from 'node:child_process';
+/** Real processes on a real disk, killed at random moments and at random steps. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
-import { fakeRandom } from '../../../test/fakes/random.ts';
-import { changesOf, lastBatch, SLOTS, slotsOf, writerOptions } from '../../../test/support/store-writer.ts';
+import { describe, expect, test } from 'vitest';
+import { bundle, killInLanes } from '../../../test/support/kill-lane.ts';
+import { writerOptions } from '../../../test/support/store-writer.ts';
 import { openStore } from './store.ts';
 
 const WRITER = join(import.meta.dirname, '../../../test/support/store-writer.ts');
+const BATCHES = 5;
+const KILLS = 200;
 
-/** Runs the writer until `kill` says so; resolves with the last batch it said was durable. */
-function runUntilKilled(folder: string, acknowledgements: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [WRITER, folder], { stdio: ['ignore', 'pipe', 'inherit'] });
-    let text = '';
-    let seen = 0;
-    const kill = (): boolean => child.kill('SIGKILL');
-    if (acknowledgements === 0) child.once('spawn', () => setImmediate(kill));
-    child.stdout.setEncoding('latin1').on('data', (chunk: string) => {
-      text += chunk;
-      seen += chunk.split('\n').length - 1;
-      if (seen >= acknowledgements) kill();
-    });
-    child.once('error', reject);
-    child.once('close', (code, signal) => {
-      if (signal !== 'SIGKILL') return reject(new Error(`the writer ended by itself: ${code}`));
-      const whole = text
-        .slice(0, text.lastIndexOf('\n') + 1)
-        .trimEnd()
-        .split('\n');
-      resolve(Number(whole.at(-1)));
-    });
-  });
-}
-
-test('after kill -9 every acknowledged batch is there, whole, and none in part', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'store-kill-'));
-  const random = fakeRandom('kill');
-  let acknowledged = 0;
-  let recovered = 0;
-  try {
-    for (let kill = 0; kill < 30; kill += 1) {
-      // From the very start to deep in the work, some snapshots on.
-      const until = kill % 10 === 0 ? 0 : Math.floor(random.fraction() ** 3 * 600) + 1;
-      acknowledged = Math.max(acknowledged, await runUntilKilled(folder, until));
-      if (kill % 3 === 1) continue;
-      const store = await openStore(writerOptions(folder));
-      recovered = lastBatch(store);
-      expect(recovered, `kill ${kill}`).toBeGreaterThanOrEqual(acknowledged);
-      const expected = new Map<number, string>();
-      for (let n = Math.max(1, recovered - SLOTS); n <= recovered; n += 1) {
-        for (const [slot, content] of changesOf(n)) {
-          if (content === undefined) expected.delete(slot);
-          else expected.set(slot, content);
-        }
-      }
-      expect(
-        new Map([...slotsOf(store)].map(([slot, { content }]) => [slot, content])),
-        `kill ${kill}`,
-      ).toEqual(expected);
-      await store.verify();
-      await store.close();
+describe(`after kill -9 every acknowledged batch is there, whole, and none in part: ${BATCHES * KILLS} times`, () => {
+  test.each(Array.from({ length: BATCHES }, (_, n) => n + 1))('batch %i', async (batch) => {
+    const folder = await mkdtemp(join(tmpdir(), 'store-kill-'));
+    try {
+      const results = await killInLanes(await bundle(WRITER, folder), folder, KILLS, `store ${batch}`);
+      process.stdout.write(`kill -9 of stores: ${JSON.stringify(results)}\n`);
+      expect(results.kills).toBeGreaterThanOrEqual(KILLS);
+      // They met everything, not only a store at rest.
+      expect(results.found).toBeGreaterThan(10 * KILLS);
+      expect(results.own).toBeGreaterThan(KILLS / 3);
+      expect(results.kills - results.early).toBeGreaterThan(KILLS / 2);
+      for (const times of Object.values(results.left)) expect(times).toBeGreaterThan(0);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
     }
-    expect(recovered).toBeGreaterThan(1500);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
 });
 
 test('a folder has one store at a time', async () => {

@@ -67,6 +67,7 @@ export function createMemoryStore(options: { slabBytes?: number } = {}): RecordS
       flushes: 0,
       snapshotAgeMs: undefined,
       snapshotBytes: 0,
+      full: false,
       recovery: { snapshotRecords: 0, groups: 0, bytesCut: 0, durationMs: 0 },
     }),
     close: nothing,

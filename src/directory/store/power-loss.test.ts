@@ -233,7 +233,7 @@ describe('a disk that fails', () => {
 
   test('too full for zeros ahead is not too full for groups', async () => {
     const files = new FakeFiles();
-    const store = await openStore(smallStore(files, 'full', { preallocateBytes: 512 }));
+    const store = await openStore(smallStore(files, 'full', { preallocateBytes: 4096 }));
     const history = startHistory();
     // The second write of a round are the zeros.
     files.fail({ on: 'write', nth: 2, code: 'ENOSPC', done: 100 });

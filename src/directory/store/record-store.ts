@@ -58,7 +58,10 @@ export async function openStore(options: StoreOptions): Promise<RecordStore> {
     const { bytesCut } = recovered.report;
     if (bytesCut > 0)
       log.warn('a last write that never was whole was cut off the journal', { folder, bytes: bytesCut });
-    return new FileStore({ ...options, files, log, tuning }, memory, recovered, async () => held?.release());
+    const settings = { ...options, files, log, tuning };
+    const store = new FileStore(settings, memory, recovered, async () => held?.release());
+    await store.prepare();
+    return store;
   } catch (error) {
     await held?.release();
     if (error instanceof PosternError) throw error;
@@ -103,6 +106,11 @@ class FileStore implements RecordStore {
     this.#journal = new Journal(recovered.journal, {
       sequence: recovered.sequence,
       preallocateBytes: settings.tuning.preallocateBytes,
+      whenFull: settings.whenFull ?? 'refuse',
+      onFull: (error) => {
+        if (error === undefined) settings.log.info('there is space on the disk again: changes are taken');
+        else settings.log.error('changes are refused', { error });
+      },
       onFatal: (error) => {
         settings.log.error('nothing can be stored any more', { error });
         settings.onFatal?.(error);
@@ -110,6 +118,11 @@ class FileStore implements RecordStore {
       afterRound: () => this.#maintain(),
     });
     this.#batch = new StoreBatch(memory, this.#journal);
+  }
+
+  /** A disk that is full already must be known before the first change. */
+  async prepare(): Promise<void> {
+    await this.#journal.ensureRoom();
   }
 
   get size(): number {
@@ -207,6 +220,7 @@ class FileStore implements RecordStore {
       flushes: this.#journal.flushes,
       snapshotAgeMs: made === undefined ? undefined : this.#settings.clock.now() - made.time,
       snapshotBytes: made?.size ?? 0,
+      full: this.#journal.isFull,
       recovery: this.#recovered.report,
     };
   }
@@ -242,7 +256,7 @@ class FileStore implements RecordStore {
 
   /** Between two slices of work in the background: resolves when no batch is open, throws when the work should be given up. */
   async #pause(): Promise<void> {
-    if (this.#journal.refusal !== undefined) throw this.#journal.refusal;
+    if (this.#journal.stopped !== undefined) throw this.#journal.stopped;
     if (this.#closing !== undefined) throw closed();
     if (this.#batch.isOpen) await new Promise<void>((resolve) => this.#batch.afterwards(resolve));
   }
@@ -254,7 +268,7 @@ class FileStore implements RecordStore {
     }
     if (this.#snapshotting !== undefined || this.#closing !== undefined || !this.#snapshotDue()) return;
     this.snapshot().catch((error: unknown) => {
-      if (this.#closing !== undefined || this.#journal.refusal !== undefined) return;
+      if (this.#closing !== undefined || this.#journal.stopped !== undefined) return;
       this.#snapshotNotBelow = this.#journalBytes * 1.5;
       this.#settings.log.warn('no snapshot could be written; the journal goes on', { error });
     });
@@ -316,7 +330,9 @@ class FileStore implements RecordStore {
     const begun = clock.monotonic();
     const number = this.#journal.current.number + 1;
     const next = await createJournal({ files, folder, clock, random }, number, store);
-    const after = await this.#journal.rotate(next).catch(async (error: unknown) => {
+    const full = await this.#journal.ensureRoom(next);
+    const begin = full === undefined ? this.#journal.rotate(next) : Promise.reject(full);
+    const after = await begin.catch(async (error: unknown) => {
       await next.file.close().catch(() => {});
       throw error;
     });

@@ -45,6 +45,8 @@ async function open(options: OpenMirrorOptions): Promise<Mirror> {
     clock,
     random,
     log,
+    // A mirror doesn't undo: on a full disk the daemon ends and begins again when there is room.
+    whenFull: 'stop',
     ...(onFatal === undefined ? {} : { onFatal }),
     ...(tuning === undefined ? {} : { tuning }),
   });
