@@ -83,6 +83,9 @@ function applyChange(
   switch (kind) {
     case 'add':
       if (found === undefined) draft.attributes.push({ descriptor, values: [...given] });
+      // RFC 4512 §2.5.1: without an equality rule, values are not added one by one.
+      else if (descriptor.type.equality === undefined)
+        refuse('inappropriateMatching', `${descriptor.text}: no equality rule; replace the whole attribute`);
       else {
         found.values = [...found.values, ...given];
         checkDuplicates(database, found);
