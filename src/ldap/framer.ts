@@ -31,6 +31,7 @@ export class Framer implements Iterable<Frame>, Iterator<Frame, undefined> {
   #maxMessageBytes: number;
   #chunk: Buffer = EMPTY;
   #position = 0;
+  #end = 0;
   /** The beginning of a message that came in pieces; `#have` octets of it are filled. */
   #partial: Buffer = EMPTY;
   #have = 0;
@@ -47,14 +48,28 @@ export class Framer implements Iterable<Frame>, Iterator<Frame, undefined> {
 
   /** Octets received that no frame has delivered yet. Not 0 when StartTLS begins: somebody injected clear text. */
   get buffered(): number {
-    return this.#have + this.#chunk.length - this.#position;
+    return this.#have + this.#end - this.#position;
   }
 
-  /** Takes a chunk, which must not be changed as long as it or its frames are used. */
-  push(chunk: Buffer): void {
-    if (this.#position === this.#chunk.length) this.#chunk = chunk;
-    else this.#chunk = Buffer.concat([this.#chunk.subarray(this.#position), chunk]);
+  /** Takes a chunk (or its first `length` octets), which must not be changed as long as it or its frames are used, or until `keep`. */
+  push(chunk: Buffer, length = chunk.length): void {
+    if (this.#position === this.#end) {
+      this.#chunk = chunk;
+      this.#end = length;
+    } else {
+      const rest = this.#chunk.subarray(this.#position, this.#end);
+      this.#chunk = Buffer.concat([rest, chunk.subarray(0, length)]);
+      this.#end = this.#chunk.length;
+    }
     this.#position = 0;
+  }
+
+  /** What was not delivered yet is copied: the chunk may be used for something else. */
+  keep(): void {
+    if (this.#position === this.#end) this.#chunk = EMPTY;
+    else this.#chunk = Buffer.from(this.#chunk.subarray(this.#position, this.#end));
+    this.#position = 0;
+    this.#end = this.#chunk.length;
   }
 
   [Symbol.iterator](): this {
@@ -71,24 +86,24 @@ export class Framer implements Iterable<Frame>, Iterator<Frame, undefined> {
   #whole(): Frame | undefined {
     const buffer = this.#chunk;
     const start = this.#position;
-    const total = this.#total(buffer, start, buffer.length);
-    if (total !== undefined && total <= buffer.length - start) {
+    const total = this.#total(buffer, start, this.#end);
+    if (total !== undefined && total <= this.#end - start) {
       this.#position = start + total;
       return { buffer, start, end: start + total };
     }
-    this.#collect(buffer.length - start, total);
+    this.#collect(this.#end - start, total);
     return undefined;
   }
 
   /** A message that began in an earlier chunk. */
   #continue(): Frame | undefined {
     let total = this.#total(this.#partial, 0, this.#have);
-    while (total === undefined && this.#position < this.#chunk.length) {
+    while (total === undefined && this.#position < this.#end) {
       this.#collect(1, undefined);
       total = this.#total(this.#partial, 0, this.#have);
     }
     if (total === undefined) return undefined;
-    this.#collect(Math.min(total - this.#have, this.#chunk.length - this.#position), total);
+    this.#collect(Math.min(total - this.#have, this.#end - this.#position), total);
     if (this.#have < total) return undefined;
     const buffer = this.#partial;
     this.#partial = EMPTY;
@@ -108,9 +123,9 @@ export class Framer implements Iterable<Frame>, Iterator<Frame, undefined> {
     this.#partial.set(this.#chunk.subarray(this.#position, this.#position + count), this.#have);
     this.#have = needed;
     this.#position += count;
-    if (this.#position === this.#chunk.length) {
+    if (this.#position === this.#end) {
       this.#chunk = EMPTY;
-      this.#position = 0;
+      this.#position = this.#end = 0;
     }
   }
 
@@ -140,7 +155,7 @@ export class Framer implements Iterable<Frame>, Iterator<Frame, undefined> {
     this.#error = new DecodeError(message, offset);
     this.#chunk = EMPTY;
     this.#partial = EMPTY;
-    this.#position = this.#have = 0;
+    this.#position = this.#end = this.#have = 0;
     throw this.#error;
   }
 }

@@ -12,6 +12,7 @@ import type { BerWriter } from '../asn1/writer.ts';
 import { PosternError } from '../base/error.ts';
 import type { LogFields } from '../base/log.ts';
 import { EXTENDED } from './control.ts';
+import { readShared } from './direct-socket.ts';
 import { encodeMessage } from './encode.ts';
 import type { Fault } from './fault-log.ts';
 import { Framer } from './framer.ts';
@@ -108,6 +109,9 @@ export class ServerConnection {
   /** Begins to read. For the listener. */
   begin(handler: ConnectionHandler): void {
     this.#handler = handler;
+    // Not where StartTLS will put another reader in its place.
+    const { kind, secure } = this.#setup;
+    if (kind !== 'ldap' || secure === undefined) readShared(this.#socket, this.#onShared);
     this.#attach(this.#socket);
     this.#socket.resume();
   }
@@ -247,6 +251,14 @@ export class ServerConnection {
     this.#active = true;
     this.#framer.push(chunk);
     this.#readFrames();
+  };
+
+  readonly #onShared = (buffer: Buffer, length: number): void => {
+    if (this.#closing) return;
+    this.#active = true;
+    this.#framer.push(buffer, length);
+    this.#readFrames();
+    this.#framer.keep();
   };
 
   readonly #onDrain = (): void => {

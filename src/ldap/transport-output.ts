@@ -5,6 +5,7 @@
  */
 import type { Writable } from 'node:stream';
 import { BerWriter } from '../asn1/writer.ts';
+import { canWriteNow, writeNow } from './direct-socket.ts';
 
 const CHUNK_BYTES = 65_536;
 
@@ -21,10 +22,12 @@ export class Output {
   #pieceBytes = 0;
   #scheduled = false;
   #suspended = false;
+  #direct: boolean;
   readonly #flushScheduled: () => void;
 
   constructor(socket: Writable) {
     this.#socket = socket;
+    this.#direct = canWriteNow(socket);
     this.#flushScheduled = () => {
       this.#scheduled = false;
       this.flush();
@@ -40,6 +43,7 @@ export class Output {
   /** Goes on with another socket over the same connection. */
   attach(socket: Writable): void {
     this.#socket = socket;
+    this.#direct = canWriteNow(socket);
     this.#suspended = false;
     this.flush();
   }
@@ -91,7 +95,13 @@ export class Output {
     // A piece that has to wait would keep its whole chunk alive: a slow reader could pin hundreds of times what it is owed.
     const waits = socket.writableLength > 0;
     if (pieces.length === 1) {
-      socket.write(waits ? own(pieces[0] as Buffer) : pieces[0]);
+      const piece = pieces[0] as Buffer;
+      if (waits) {
+        socket.write(own(piece));
+        return;
+      }
+      const written = this.#direct ? writeNow(socket, piece) : 0;
+      if (written < piece.length) socket.write(written === 0 ? piece : own(piece.subarray(written)));
       return;
     }
     socket.cork();
