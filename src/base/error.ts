@@ -52,6 +52,14 @@ export type ErrorCode =
   // credentials
   | 'credential.invalid'
   | 'credential.expired'
+  | 'credential.unconfirmed'
+  | 'credential.restored'
+  | 'credential.recovered'
+  | 'credential.recovery-waits'
+  | 'credential.recovery-exhausted'
+  | 'credential.two-instances'
+  | 'credential.not-admitted'
+  | 'clock.skew'
   // synchronisation
   | 'source.unavailable'
   | 'source.incomplete'
