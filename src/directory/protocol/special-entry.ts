@@ -10,6 +10,7 @@ import { EntryView } from '../entry/layout.ts';
 import { normalName } from '../entry/name.ts';
 import { formatDescription } from '../schema/description.ts';
 import type { Schema } from '../schema/schema.ts';
+import { isUsable } from '../search/filter.ts';
 import type { Client } from './client.ts';
 import { CONTROL_PLACES } from './request-controls.ts';
 
@@ -131,12 +132,10 @@ function supportedBy({ server, session, directory, limits, canStartTls }: Client
 }
 
 function descriptions(schema: Schema): Record<string, string[]> {
-  const uses = schema.matchingRules.map((rule) => {
-    const types = schema.attributeTypes.filter(
-      (t) => t.equality === rule || t.ordering === rule || t.substrings === rule,
-    );
-    return { rule, types };
-  });
+  // RFC 4512 §4.1.4: what an extensible match may combine. Parts of values have a filter of their own.
+  const uses = schema.matchingRules
+    .filter(({ kind }) => kind !== 'substrings')
+    .map((rule) => ({ rule, types: schema.attributeTypes.filter((type) => isUsable(rule, type)) }));
   return {
     attributeTypes: schema.attributeTypes.map((type) => formatDescription(type.description)),
     objectClasses: schema.objectClasses.map((item) => formatDescription(item.description)),

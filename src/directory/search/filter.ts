@@ -263,7 +263,7 @@ function typesOfRule(rule: MatchingRule, options: FilterOptions): AttributeType[
 }
 
 /** RFC 4517 §4.1 (matchingRuleUse): a rule can compare values of its own syntax, and of those that are special cases of it. */
-function isUsable(rule: MatchingRule, type: AttributeType): boolean {
+export function isUsable(rule: MatchingRule, type: AttributeType): boolean {
   if (type.equality === rule || type.ordering === rule || type.substrings === rule) return true;
   if (type.equality?.name === ADDRESS_RULE) return false;
   return (
