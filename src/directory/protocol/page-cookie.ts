@@ -20,17 +20,25 @@ export class PageCookies {
   seal(last: number, search: string): Buffer {
     const position = Buffer.alloc(4);
     position.writeUInt32BE(last);
-    return Buffer.concat([position, this.#mac(position, search)]);
+    const mac = this.#mac(position, search);
+    return Buffer.concat([this.#masked(position, mac), mac]);
   }
 
   /** The record number to go on behind; 0 for the empty cookie. Refuses anything not sealed here for this search. */
   open(cookie: Buffer, search: string): number {
     if (cookie.length === 0) return 0;
-    const position = cookie.subarray(0, 4);
-    if (cookie.length !== LENGTH || !timingSafeEqual(cookie.subarray(4), this.#mac(position, search))) {
-      refuse('unwillingToPerform', 'this cookie is not of this search');
+    const mac = cookie.subarray(4);
+    if (cookie.length === LENGTH) {
+      const position = this.#masked(cookie.subarray(0, 4), mac);
+      if (timingSafeEqual(mac, this.#mac(position, search))) return position.readUInt32BE();
     }
-    return position.readUInt32BE();
+    return refuse('unwillingToPerform', 'this cookie is not of this search');
+  }
+
+  /** Record numbers in clear would tell how many entries there are that the client may not see. Its own inverse. */
+  #masked(position: Buffer, mac: Buffer): Buffer {
+    const mask = createHmac('sha256', this.#key).update('position').update(mac).digest();
+    return Buffer.from(position.map((octet, at) => octet ^ (mask[at] as number)));
   }
 
   #mac(position: Buffer, search: string): Buffer {
