@@ -4,21 +4,31 @@ import { certificateTable, duration, fqdn, logTable, serverName } from './field.
 
 const attributeRule = z.strictObject({ attribute: z.string(), value: z.string() });
 
+/** An LDAP server of the organisation. */
+const serverShape = {
+  /** ldaps://host[:port], ldap://host[:port] (with start_tls unless on loopback) or ldapi://%2Fpath. */
+  url: z.string(),
+  start_tls: z.boolean().default(false),
+  /** File of CA certificates to check the server against. */
+  ca_file: z.string().optional(),
+  /** Base64 SHA-256 of the server's public key (SPKI), instead of a CA. */
+  pin: z.string().optional(),
+  bind_dn: z.string().default(''),
+  /** File that holds the password of bind_dn; must not be readable by others. */
+  password_file: z.string().optional(),
+};
+
+/** Where the configuration directory is, unless it is the hub's own. */
+const configurationTable = z.strictObject({ ...serverShape, base: z.string() }).superRefine(needPasswordFile);
+
 const sourceTable = z
   .strictObject({
     kind: z.enum(['openldap', 'ldif']),
-    /** openldap: ldaps://host[:port], ldap://host[:port] (with start_tls unless on loopback) or ldapi://%2Fpath. */
-    url: z.string().optional(),
-    start_tls: z.boolean().default(false),
-    /** File of CA certificates to check the source against. */
-    ca_file: z.string().optional(),
-    /** Base64 SHA-256 of the source's public key (SPKI), instead of a CA. */
-    pin: z.string().optional(),
+    ...serverShape,
+    /** openldap only. */
+    url: serverShape.url.optional(),
     base: z.string().default(''),
     filter: z.string().default('(objectClass=*)'),
-    bind_dn: z.string().default(''),
-    /** File that holds the password of bind_dn; must not be readable by others. */
-    password_file: z.string().optional(),
     /** ldif: the file. */
     path: z.string().optional(),
     mapping: z.enum(['inetorgperson', 'active-directory', 'zimbra', 'postfix-book']).default('inetorgperson'),
@@ -53,8 +63,7 @@ const sourceTable = z
         path: ['base'],
         message: 'say where recipients are, for example "ou=people,dc=example,dc=org"',
       });
-    if (source.bind_dn !== '' && source.password_file === undefined)
-      context.addIssue({ code: 'custom', path: ['password_file'], message: 'bind_dn needs a password_file' });
+    needPasswordFile(source, context);
   });
 
 export const hubConfigSchema = z.strictObject({
@@ -65,6 +74,8 @@ export const hubConfigSchema = z.strictObject({
   data: z.string().startsWith('/', 'an absolute path').default('/var/lib/postern/hub'),
   identity: certificateTable.optional(),
   source: sourceTable.optional(),
+  /** Several hubs share one configuration directory: somebody's LDAP server. One hub alone has its own. */
+  configuration: configurationTable.optional(),
   schedule: z
     .strictObject({
       configuration: duration('3min'),
@@ -86,5 +97,15 @@ export const hubConfigSchema = z.strictObject({
   log: logTable.prefault({}),
 });
 
+function needPasswordFile(
+  table: { readonly bind_dn: string; readonly password_file?: string | undefined },
+  context: z.RefinementCtx,
+): void {
+  if (table.bind_dn !== '' && table.password_file === undefined)
+    context.addIssue({ code: 'custom', path: ['password_file'], message: 'bind_dn needs a password_file' });
+}
+
 export type HubConfig = z.infer<typeof hubConfigSchema>;
+export type ServerTable = z.infer<z.ZodObject<typeof serverShape>>;
+export type ConfigurationTable = z.infer<typeof configurationTable>;
 export type SourceConfig = z.infer<typeof sourceTable>;

@@ -44,6 +44,15 @@ const searchBody = z.strictObject({
 const exportBody = z.strictObject({ base: z.string().default(''), changes: z.boolean().default(false) });
 const backupBody = z.strictObject({ folder: z.string().startsWith('/') });
 
+/** Where the directory is somebody's server: its own tools look at it. */
+export function noDirectoryHere(app: Hono, url: string): void {
+  app.all('/v1/directory/*', () => {
+    throw new PosternError('refused', `the configuration directory of this hub is at ${url}`, {
+      hint: `use the tools of that server: ldapsearch -H ${url}`,
+    });
+  });
+}
+
 export function directoryRoutes(app: Hono, options: DirectoryRoutesOptions): void {
   const { role, name, directory, store, files, folder } = options;
   const owner: DirectoryOwner = { role, name };

@@ -16,9 +16,9 @@ import { SourceFollower } from '../sync/follow.ts';
 import { openMirror } from '../sync/mirror/open-mirror.ts';
 import type { Mirror } from '../sync/mirror/mirror.ts';
 import { Organisation } from '../sync/organisation/organisation.ts';
-import { directoryRoutes } from './directory-routes.ts';
+import { directoryRoutes, noDirectoryHere } from './directory-routes.ts';
 import { type DaemonParts, foreignIdentity, runDaemon } from './frame.ts';
-import { embedded, hubStoreFolder, openConfiguration } from './hub/configuration.ts';
+import { hubStoreFolder, openHubConfiguration } from './hub/configuration.ts';
 import { domainRoutes } from './hub/domain-routes.ts';
 import { EdgeRegister } from './hub/edge-facts.ts';
 import { Links } from './hub/links.ts';
@@ -64,11 +64,17 @@ async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
   };
   // Judged before anything else is begun: a wrong [source] is said at once.
   const source = config.source === undefined ? undefined : await openSource(config.source, clock);
-  const { directory, store } = await openConfiguration(
-    { data: config.data, files, clock, random, log, onFatal },
+  const configuration = await openHubConfiguration(
+    { shared: config.configuration, data: config.data, files, clock, random, log, onFatal },
     lifecycle,
   );
-  const organisation = new Organisation({ directory: embedded(directory), trust, hub, site: config.site });
+  const organisation = new Organisation({
+    directory: configuration.face,
+    base: configuration.base,
+    trust,
+    hub,
+    site: config.site,
+  });
   await organisation.ensure();
 
   let mirror: Mirror | undefined;
@@ -136,15 +142,16 @@ async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
   subscriptionRoutes(app, { ...common, trust, hub, random, lifetimeMs });
   domainRoutes(app, common);
   syncRoutes(app, { ...common, follower, mirror });
-  directoryRoutes(app, {
-    role: 'hub',
-    name: config.name,
-    directory,
-    store,
-    folder: hubStoreFolder(config.data),
-    files,
-    ownEntries: [],
-  });
+  if (configuration.embedded === undefined) noDirectoryHere(app, config.configuration?.url ?? '');
+  else
+    directoryRoutes(app, {
+      role: 'hub',
+      name: config.name,
+      ...configuration.embedded,
+      folder: hubStoreFolder(config.data),
+      files,
+      ownEntries: [],
+    });
 
   follower?.start();
   for (const edge of organisation.edges()) links.start(edge.name);

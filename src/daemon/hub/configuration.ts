@@ -1,6 +1,6 @@
 /**
- * The embedded configuration directory: store, directory, the unix socket for those who want to look, and the face that the rest of
- * the hub sees. Knows what may be read there, not what stands there.
+ * The configuration directory of a hub: somebody's LDAP server, or embedded with store, directory, and the unix socket for those who want
+ * to look. Gives the face that the rest of the hub sees; knows what may be read there, not what stands there.
  */
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
@@ -9,12 +9,16 @@ import type { Lifecycle } from '../../base/lifecycle.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import { VERSION } from '../../base/version.ts';
+import type { ConfigurationTable } from '../../config/hub-config.ts';
 import { type AccessPolicy, Directory } from '../../directory/directory.ts';
 import { DirectoryServer } from '../../directory/server.ts';
 import { openStore, type RecordStore } from '../../directory/store/store.ts';
 import { LdapListener } from '../../ldap/server.ts';
 import { configurationBase } from '../../subscription/topology-objects.ts';
+import { parseServer } from '../../sync/directory-server.ts';
 import type { ConfigurationDirectory } from '../../sync/organisation/configuration-directory.ts';
+import { LdapConfigurationDirectory } from '../../sync/organisation/ldap-configuration.ts';
+import { openServerTable } from './server-table.ts';
 
 export interface ConfigurationOptions {
   /** The hub's data folder. */
@@ -24,6 +28,30 @@ export interface ConfigurationOptions {
   readonly random: Random;
   readonly log: Log;
   readonly onFatal: (error: Error) => void;
+}
+
+export interface HubConfiguration {
+  readonly face: ConfigurationDirectory;
+  /** Suffix below which everything stands. */
+  readonly base: string;
+  readonly embedded: OpenConfiguration | undefined;
+}
+
+/** The table [configuration] decides. Throws `config.invalid` and what opening throws. */
+export async function openHubConfiguration(
+  options: ConfigurationOptions & { readonly shared: ConfigurationTable | undefined },
+  lifecycle: Lifecycle,
+): Promise<HubConfiguration> {
+  const { shared, clock } = options;
+  if (shared === undefined) {
+    const opened = await openConfiguration(options, lifecycle);
+    return { face: embedded(opened.directory), base: '', embedded: opened };
+  }
+  const server = { ...(await openServerTable('configuration', shared)), clock };
+  parseServer(server);
+  const face = new LdapConfigurationDirectory(server);
+  lifecycle.add('configuration directory', () => face[Symbol.asyncDispose]());
+  return { face, base: shared.base, embedded: undefined };
 }
 
 export interface OpenConfiguration {

@@ -12,7 +12,9 @@ import {
 } from '../../credential/address-key.ts';
 import { credentialsToTry, type HubNode, openOwnCredential, ownCredentials } from '../../credential/issue.ts';
 import { createAddressHasher } from '../../directory/address/hasher.ts';
-import type { ModifyRequest } from '../../ldap/message.ts';
+import { resultCodeOf } from '../../ldap/client-error.ts';
+import type { AddRequest, ModifyRequest } from '../../ldap/message.ts';
+import { RESULT_CODE } from '../../ldap/result-code.ts';
 import {
   establishedChanges,
   type ImportOptions,
@@ -43,6 +45,8 @@ export interface OrganisationOptions {
   readonly trust: TrustStore<HubTrustState>;
   readonly hub: HubNode;
   readonly site: string;
+  /** Suffix below which the site stands; empty in the embedded directory. */
+  readonly base?: string;
 }
 
 const EDGE_DOMAINS = 'cn=AcceptedDomains,cn=Configuration';
@@ -56,11 +60,11 @@ export class Organisation {
 
   /** Makes the site and this hub's own object where they are missing, and renews what the object says of this hub. */
   async ensure(): Promise<void> {
-    const { directory, hub, site, trust } = this.#options;
-    for (const container of siteContainers(site)) {
-      if ((await directory.read(container.dn)) === undefined) await directory.apply([container]);
+    const { directory, hub, site, base, trust } = this.#options;
+    for (const container of siteContainers(site, base)) {
+      if ((await directory.read(container.dn)) === undefined) await addIfMissing(directory, container);
     }
-    const dn = hubDn(hub.name, site);
+    const dn = hubDn(hub.name, site, base);
     const own = {
       name: hub.name,
       fqdn: hub.fqdn,
@@ -130,11 +134,12 @@ export class Organisation {
 
   /** Prepares and writes an import: trust first, so that a crash leaves an edge that `remove` ends. */
   async importSubscription(options: Omit<ImportOptions, 'hub' | 'site' | 'trust' | 'edgesPresent'>) {
-    const { directory, hub, site, trust } = this.#options;
+    const { directory, hub, site, base, trust } = this.#options;
     const plan = await prepareImport({
       ...options,
       hub,
       site,
+      base,
       trust: trust.value,
       edgesPresent: await this.edgeNames(),
     });
@@ -149,7 +154,7 @@ export class Organisation {
   }
 
   async removeSubscription(edgeName: string): Promise<void> {
-    const { directory, hub, site, trust } = this.#options;
+    const { directory, hub, site, base, trust } = this.#options;
     const own = await this.#own();
     const present = await this.edgeNames();
     const plan = prepareRemoval(edgeName, {
@@ -158,6 +163,7 @@ export class Organisation {
       own,
       hub: hub.name,
       site,
+      base,
     });
     if (plan.changes.length > 0) await directory.apply(plan.changes);
     await trust.update(plan.trust);
@@ -165,9 +171,9 @@ export class Organisation {
 
   /** The edge has accepted an ESRA: forgets the bootstrap credential. */
   async established(edgeName: string, now: number): Promise<void> {
-    const { directory, hub, site, trust } = this.#options;
+    const { directory, hub, site, base, trust } = this.#options;
     if (findEdge(trust.value, edgeName)?.establishedAt !== undefined) return;
-    const changes = establishedChanges(edgeName, await this.#own(), { hub: hub.name, site });
+    const changes = establishedChanges(edgeName, await this.#own(), { hub: hub.name, site, base });
     if (changes.length > 0) await directory.apply(changes);
     await trust.update((draft) => withEstablished(draft, edgeName, now));
   }
@@ -242,8 +248,8 @@ export class Organisation {
   }
 
   async #own(): Promise<TopologyObject> {
-    const { directory, hub, site } = this.#options;
-    const entry = await directory.read(hubDn(hub.name, site));
+    const { directory, hub, site, base } = this.#options;
+    const entry = await directory.read(hubDn(hub.name, site, base));
     const object = entry === undefined ? undefined : readTopologyObject(entry.attributes);
     if (object === undefined)
       throw new PosternError('internal', `this hub's own object is missing in the configuration directory`);
@@ -251,13 +257,23 @@ export class Organisation {
   }
 
   async #topology(container: 'Hubs' | 'Edges'): Promise<TopologyObject[]> {
-    const { directory, site } = this.#options;
-    const entries = await directory.list(`cn=${container},${siteDn(site)}`);
+    const { directory, site, base } = this.#options;
+    const entries = await directory.list(`cn=${container},${siteDn(site, base)}`);
     return entries.flatMap((entry) => readTopologyObject(entry.attributes) ?? []);
   }
 
   #domainsDn(): string {
-    return `cn=AcceptedDomains,${siteDn(this.#options.site)}`;
+    const { site, base } = this.#options;
+    return `cn=AcceptedDomains,${siteDn(site, base)}`;
+  }
+}
+
+/** Another hub may make the same container at the same time. */
+async function addIfMissing(directory: ConfigurationDirectory, container: AddRequest): Promise<void> {
+  try {
+    await directory.apply([container]);
+  } catch (error) {
+    if (resultCodeOf(error) !== RESULT_CODE.entryAlreadyExists) throw error;
   }
 }
 
