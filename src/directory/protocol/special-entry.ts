@@ -139,6 +139,7 @@ function descriptions(schema: Schema): Record<string, string[]> {
   return {
     attributeTypes: schema.attributeTypes.map((type) => formatDescription(type.description)),
     objectClasses: schema.objectClasses.map((item) => formatDescription(item.description)),
+    dITContentRules: [...schema.contentRules.values()].map((rule) => formatDescription(rule.description)),
     ldapSyntaxes: schema.syntaxes.map(({ oid, description }) =>
       formatDescription({ kind: 'ldapSyntax', oid, description }),
     ),

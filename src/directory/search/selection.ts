@@ -20,6 +20,7 @@ import {
   valuesBetween,
   valuesStart,
 } from '../entry/layout.ts';
+import { refuse } from '../refusal.ts';
 import type { AttributeType } from '../schema/schema.ts';
 import type { Session } from '../session.ts';
 
@@ -37,8 +38,8 @@ interface ComputedValues {
   readonly contentLength: number;
 }
 
-/** Bounds the list that a client may send. */
-const MOST_NAMES = 1000;
+/** Names that a client may ask for; longer lists are refused rather than cut. */
+const MOST_NAMES = 2000;
 
 export class Selection {
   readonly #database: Database;
@@ -59,7 +60,8 @@ export class Selection {
     this.#computed = computed;
     this.typesOnly = typesOnly;
     if (names.length === 0) this.#allUser = true;
-    for (const name of names.slice(0, MOST_NAMES)) this.#addName(name);
+    if (names.length > MOST_NAMES) refuse('adminLimitExceeded', 'too many attributes are asked for');
+    for (const name of names) this.#addName(name);
   }
 
   #addName(name: string): void {
