@@ -8,7 +8,7 @@ import {
   addition,
   type ServedDirectory,
   serveDirectory,
-} from '../../test/support/served-directory.ts';
+} from '../../support/served-directory.ts';
 
 const BASE = 'dc=example,dc=org';
 const run = promisify(execFile);
