@@ -97,7 +97,11 @@ describe('orders', () => {
         });
         const keys = [`${x ? '-' : ''}title`, `${y ? '-' : ''}msExchRecipientTypeDetails`];
         const got = await found(await served.client(), onPeople, [sortedBy(...keys)]);
-        const compare = <T>(a: T | undefined, b: T | undefined, reverse: boolean): number => {
+        const compare = <T extends string | bigint>(
+          a: T | undefined,
+          b: T | undefined,
+          reverse: boolean,
+        ): number => {
           if (a === b) return 0;
           const less = b === undefined || (a !== undefined && a < b);
           return less === reverse ? 1 : -1;
