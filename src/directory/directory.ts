@@ -28,7 +28,7 @@ import { compileFilter, type FilterOptions } from './search/filter.ts';
 import { type EntrySink, SearchRun } from './search/search-run.ts';
 import { IN_PROCESS, Session, SYSTEM } from './session.ts';
 import type { RecordStore, StoreStats } from './store/contract.ts';
-import { SyncProvider } from './sync/provider.ts';
+import { DEFAULT_CHANGE_LOG, SyncProvider } from './sync/provider.ts';
 import { verifyDatabase, type VerifyFindings } from './verify.ts';
 import { Turns } from './turns.ts';
 import { type Change, Committer, type CommitOutcome } from './update/commit.ts';
@@ -55,8 +55,8 @@ export interface DirectoryOptions {
   readonly addressHasher?: (assertion: Buffer) => Buffer | undefined;
   readonly virtualAttributes?: readonly VirtualAttribute[];
   /**
-   * How many changes to remember for consumers of content synchronisation (RFC 4533), 40 bytes each: whose cookie is older gets the
-   * present phase. 0 unless told.
+   * How many changes to remember for consumers of content synchronisation (RFC 4533), 31 bytes each, taken as they happen: whose cookie is
+   * older gets the present phase. `DEFAULT_CHANGE_LOG` unless told; 0 for none.
    */
   readonly changeLog?: number;
 }
@@ -144,7 +144,7 @@ export class Directory {
     };
     const { database, access, computed, filterOptions } = this;
     this.committer = new Committer({ database, access, computed, filterOptions, random, log, hooks });
-    this.sync = new SyncProvider(this, options.changeLog ?? 0);
+    this.sync = new SyncProvider(this, options.changeLog ?? DEFAULT_CHANGE_LOG);
   }
 
   // --- reading ---

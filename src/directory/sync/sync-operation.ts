@@ -1,6 +1,6 @@
 /**
- * A search with the sync request control (RFC 4533): the refresh, by delete phase where the change log reaches back far enough and by
- * present phase otherwise, and then, if asked for, every change as it becomes durable.
+ * A search with the sync request control (RFC 4533): the refresh, by delete phase where the change log reaches back far enough and by present phase otherwise,
+ * and then, if asked for, every change as it becomes durable. A consumer that does not keep up is ended with `busy`, and can go on from its last cookie.
  */
 import { CONTROL, INTERMEDIATE } from '../../ldap/control.ts';
 import type { Control, SearchRequest } from '../../ldap/message.ts';
@@ -15,10 +15,8 @@ import {
 import { BerWriter } from '../../asn1/writer.ts';
 import { encodeControls } from '../../ldap/encode-control.ts';
 import type { ChangeNumber } from '../database.ts';
-import type { Entry } from '../entry/entry.ts';
 import type { EntryView } from '../entry/layout.ts';
 import type { AccessView } from '../access/access.ts';
-import { type Name, normalName } from '../entry/name.ts';
 import { writeResponse } from '../protocol/answer.ts';
 import type { Client, Operation } from '../protocol/client.ts';
 import { searchBase } from '../protocol/search-start.ts';
@@ -28,12 +26,19 @@ import { type Matcher, TRUE } from '../search/matcher.ts';
 import { SearchRun } from '../search/search-run.ts';
 import { Selection } from '../search/selection.ts';
 import type { Change } from '../update/commit.ts';
+import { ChangeJudge, type Told } from './change-judge.ts';
 import { isAfter } from './cookie.ts';
+import { Updates } from './updates.ts';
 
 /** Identifiers in one syncIdSet, as slapd sends them. */
 const SET_SIZE = 500;
-/** Changes kept back while the refresh runs; beyond it the client has to begin again. */
+/** Changes kept back while the refresh runs, and their octets; beyond it the client has to begin again. */
 const MOST_WAITING = 50_000;
+const MOST_WAITING_BYTES = 16 << 20;
+/** Octets that a consumer may have left unread when there is more to tell. */
+const MOST_UNSENT = 4 << 20;
+/** Changes that don't concern a search, after which it gets a newer cookie all the same: or its own would grow too old. */
+const COOKIE_EVERY = 4096;
 const FLUSH_STRIDE = 64;
 
 export function startSync(
@@ -69,15 +74,15 @@ class SyncOperation implements Operation {
   readonly #request: SearchRequest;
   readonly #sync: SyncRequest;
   readonly #base: number;
-  readonly #baseName: Name | undefined;
   readonly #filter: Matcher;
   readonly #selection: Selection;
+  readonly #judge: ChangeJudge;
   /** The client's position; undefined: it gets everything. */
   #from: ChangeNumber | undefined;
   /** Where the refresh started: the position it leads to. */
   #to: ChangeNumber = { time: 0, count: 0 };
-  /** What the log says has changed since `#from`; undefined means present phase. */
-  #changed: Set<string> | undefined;
+  /** What a client with a position has to get; undefined for one that gets everything. */
+  #updates: Updates | undefined;
   #present: Buffer[] = [];
   #run: SearchRun | undefined;
   #written = 0;
@@ -86,18 +91,21 @@ class SyncOperation implements Operation {
   #refreshed = false;
   #waiting: (readonly Change[])[] = [];
   #waitingChanges = 0;
+  #waitingBytes = 0;
+  /** Changes since the last cookie. */
+  #untold = 0;
   #unsubscribe: (() => void) | undefined;
 
   constructor(client: Client, messageId: number, request: SearchRequest, sync: SyncRequest, base: number) {
-    const { directory } = client;
+    const { directory, session } = client;
     this.#client = client;
     this.messageId = messageId;
     this.#request = request;
     this.#sync = sync;
     this.#base = base;
-    this.#baseName = directory.database.names.read(request.base);
     this.persistent = sync.mode === 'refreshAndPersist';
     this.#filter = compileFilter(request.filter, directory.filterOptions);
+    this.#judge = new ChangeJudge(directory, session, request, this.#filter);
     this.#selection = new Selection(
       directory.database,
       directory.computed,
@@ -112,12 +120,11 @@ class SyncOperation implements Operation {
     const { database, sync } = directory;
     this.#to = database.lastChange;
     const { cookie } = this.#sync;
-    const position = cookie === undefined || cookie.length === 0 ? undefined : sync.position(cookie);
-    this.#from = position !== undefined && isAfter(position, this.#to) ? undefined : position;
-    this.#changed = this.#from === undefined ? undefined : sync.since(this.#from);
+    this.#from = cookie === undefined || cookie.length === 0 ? undefined : sync.position(cookie, this.#to);
+    if (this.#from !== undefined) this.#updates = new Updates(database, sync.since(this.#from));
     if (this.persistent) this.#unsubscribe = directory.onChange((changes) => this.#onChanges(changes));
     // Nothing has happened since: no need to look at anything.
-    if (this.#changed?.size === 0) return this.#endRefresh();
+    if (this.#updates?.isEmpty === true) return this.#endRefresh();
     const task = {
       base: this.#base,
       scope: this.#request.scope,
@@ -138,7 +145,8 @@ class SyncOperation implements Operation {
   onDrain(): void {
     if (!this.#blocked) return;
     this.#blocked = false;
-    this.#step();
+    if (this.#run === undefined) this.#sendUpdates();
+    else this.#step();
   }
 
   #step(): void {
@@ -149,18 +157,23 @@ class SyncOperation implements Operation {
       this.#blocked = true;
       return;
     }
-    if (state === 'done') return this.#endRefresh();
+    if (state === 'done') {
+      this.#run = undefined;
+      return this.#beginUpdates();
+    }
+    this.#fail(state === 'timeLimit' ? 'timeLimitExceeded' : 'sizeLimitExceeded', '');
+  }
+
+  #fail(code: 'timeLimitExceeded' | 'sizeLimitExceeded' | 'busy', diagnostic: string): void {
     this.#end();
-    this.#client.answer(
-      'searchRequest',
-      this.messageId,
-      resultOf(state === 'timeLimit' ? 'timeLimitExceeded' : 'sizeLimitExceeded'),
-    );
+    this.#client.answer('searchRequest', this.messageId, resultOf(code, diagnostic));
   }
 
   #end(): void {
     this.#ended = true;
     this.#unsubscribe?.();
+    this.#run = undefined;
+    this.#updates = undefined;
     this.#waiting = [];
     this.#client.finished(this);
   }
@@ -168,25 +181,53 @@ class SyncOperation implements Operation {
   // --- refresh ---
 
   #entry(id: number, view: EntryView, access: AccessView): boolean {
-    const from = this.#from;
-    const isNew = from === undefined || isAfter({ time: view.changed(), count: view.changeCount() }, from);
-    if (isNew) {
-      this.#changed?.delete(view.uuid().toString('latin1'));
+    const updates = this.#updates;
+    if (this.#from === undefined || updates === undefined)
       this.#send(id, view, access, { state: 'add', entryUuid: view.uuid() });
-    } else if (this.#changed === undefined) {
+    else if (
+      !updates.take(id, view, isAfter({ time: view.changed(), count: view.changeCount() }, this.#from)) &&
+      !updates.deletes
+    ) {
       this.#present.push(view.uuid());
       if (this.#present.length >= SET_SIZE) this.#sendIdSet(this.#present.splice(0), false);
     }
     return ++this.#written % FLUSH_STRIDE !== 0 || this.#client.connection.flush();
   }
 
+  #beginUpdates(): void {
+    if (this.#present.length > 0) this.#sendIdSet(this.#present.splice(0), false);
+    // What leaves goes first: its name may be another entry's now.
+    const gone = this.#updates?.prepare() ?? [];
+    for (let at = 0; at < gone.length; at += SET_SIZE) this.#sendIdSet(gone.slice(at, at + SET_SIZE), true);
+    this.#sendUpdates();
+  }
+
+  #sendUpdates(): void {
+    if (this.#ended) return;
+    const { connection, directory, session } = this.#client;
+    const { database, computed, access } = directory;
+    for (let n = 1; ; n++) {
+      const next = this.#updates?.next();
+      if (next === undefined) return this.#endRefresh();
+      const { id, view } = next;
+      // It may have changed since it was found; then that is told later, with a later cookie.
+      const rights = access.view(session, id);
+      const context = { database, computed, session, view, id, access: rights };
+      if (rights.visible && this.#judge.holds(id) && this.#filter.match(context) === TRUE)
+        this.#send(id, view, rights, { state: 'add', entryUuid: view.uuid() });
+      if (n % FLUSH_STRIDE !== 0) continue;
+      if (!connection.flush()) {
+        this.#blocked = true;
+        return;
+      }
+      return this.#client.later(() => this.#sendUpdates());
+    }
+  }
+
   #endRefresh(): void {
     const { connection, directory } = this.#client;
-    const refreshDeletes = this.#changed !== undefined;
-    // Delete phase: what changed and is not among the results is gone for this client, if it ever was there.
-    const gone = [...(this.#changed ?? [])].map((uuid) => Buffer.from(uuid, 'latin1'));
-    for (let at = 0; at < gone.length; at += SET_SIZE) this.#sendIdSet(gone.slice(at, at + SET_SIZE), true);
-    if (this.#present.length > 0) this.#sendIdSet(this.#present.splice(0), false);
+    const refreshDeletes = this.#updates?.deletes === true;
+    this.#updates = undefined;
     const cookie = directory.sync.cookie(this.#to);
     if (!this.persistent) {
       this.#end();
@@ -202,6 +243,7 @@ class SyncOperation implements Operation {
     this.#info({ kind: refreshDeletes ? 'refreshDelete' : 'refreshPresent', cookie, refreshDone: true });
     this.#refreshed = true;
     for (const changes of this.#waiting.splice(0)) this.#tell(changes);
+    this.#waitingBytes = 0;
   }
 
   #sendIdSet(entryUuids: readonly Buffer[], refreshDeletes: boolean): void {
@@ -236,76 +278,41 @@ class SyncOperation implements Operation {
     if (this.#refreshed) return this.#tell(changes);
     this.#waiting.push(changes);
     this.#waitingChanges += changes.length;
-    if (this.#waitingChanges <= MOST_WAITING) return;
-    this.#end();
-    this.#client.answer(
-      'searchRequest',
-      this.messageId,
-      resultOf('e-syncRefreshRequired', 'too many changes during the refresh'),
-    );
+    for (const { before, after } of changes)
+      this.#waitingBytes += (before?.view.end ?? 0) + (after?.view.end ?? 0);
+    if (this.#waitingChanges > MOST_WAITING || this.#waitingBytes > MOST_WAITING_BYTES)
+      this.#fail('busy', 'too many changes during the refresh: try again later');
   }
 
   #tell(changes: readonly Change[]): void {
-    const { directory } = this.#client;
-    const relevant = changes
-      .filter(({ number }) => isAfter(number, this.#to))
-      .flatMap((change) => this.#judge(change));
-    for (const [n, { change, state }] of relevant.entries()) {
-      const cookie = n === relevant.length - 1 ? { cookie: directory.sync.cookie(change.number) } : {};
-      this.#sendChange(change, { state, entryUuid: change.uuid, ...cookie });
+    if (this.#ended) return;
+    const { directory, connection } = this.#client;
+    const relevant = changes.filter(({ number }) => isAfter(number, this.#to));
+    const told = this.#judge.judge(relevant);
+    if (told === undefined)
+      return this.#fail('busy', 'a large subtree was renamed: go on from the last cookie');
+    for (const [n, one] of told.entries()) {
+      // The bytes of one that never reads are bounded, and nobody waits for it.
+      if (connection.pendingBytes > MOST_UNSENT)
+        return this.#fail('busy', 'changes are not read fast enough: go on from the last cookie');
+      const isLast = n === told.length - 1;
+      this.#sendTold(one, isLast ? directory.sync.cookie(one.number) : undefined);
     }
+    this.#untold = told.length > 0 ? 0 : this.#untold + relevant.length;
+    const last = relevant.at(-1);
+    if (last === undefined || this.#untold < COOKIE_EVERY) return;
+    this.#untold = 0;
+    this.#info({ kind: 'newCookie', cookie: directory.sync.cookie(last.number) });
   }
 
-  /** What a change means for this search (RFC 4533 §3.4): nothing, or one message. */
-  #judge(change: Change): { change: Change; state: 'add' | 'modify' | 'delete' }[] {
-    const was = change.before !== undefined && this.#matches(change.before);
-    const is = change.after !== undefined && this.#matches(change.after);
-    if (!was && !is) return [];
-    return [{ change, state: !is ? 'delete' : was ? 'modify' : 'add' }];
-  }
-
-  #matches(entry: Entry): boolean {
-    const { directory, session } = this.#client;
-    const { database, computed } = directory;
-    if (!this.#inScope(entry.dn)) return false;
-    const rights = this.#rights(entry);
-    return (
-      rights.visible &&
-      this.#filter.match({ database, computed, session, view: entry.view, id: entry.id, access: rights }) ===
-        TRUE
-    );
-  }
-
-  #rights(entry: Entry): AccessView {
-    const { directory, session } = this.#client;
-    const stands =
-      directory.database.tree.parent(entry.id) === entry.view.parent &&
-      directory.database.store.has(entry.id);
-    return stands
-      ? directory.access.view(session, entry.id)
-      : directory.access.viewBelow(session, entry.view.parent);
-  }
-
-  /** By name, since the entry may have moved on in the meantime. */
-  #inScope(dn: string): boolean {
-    const base = this.#baseName;
-    const { scope } = this.#request;
-    let name = this.#client.directory.database.names.tryRead(dn);
-    const above = (name?.depth ?? 0) - (base?.depth ?? 0);
-    if (above < 0 || (scope === 'base' && above !== 0) || (scope === 'one' && above !== 1)) return false;
-    for (let n = 0; n < above; n++) name = name?.parent;
-    return base === undefined || normalName(name).equals(normalName(base));
-  }
-
-  #sendChange({ before, after }: Change, state: SyncState): void {
+  #sendTold({ state, entry, access }: Told, cookie: Buffer | undefined): void {
     const { connection } = this.#client;
-    if (after !== undefined && state.state !== 'delete')
-      return this.#send(after.id, after.view, this.#rights(after), state);
-    const operation = { op: 'searchResultEntry', dn: before?.dn ?? '', attributes: [] } as const;
+    const sync: SyncState = { state, entryUuid: entry.uuid, ...(cookie !== undefined && { cookie }) };
+    if (state !== 'delete') return this.#send(entry.id, entry.view, access, sync);
     connection.sendMessage({
       messageId: this.messageId,
-      operation,
-      controls: [{ oid: CONTROL.syncState, critical: false, value: encodeSyncState(state) }],
+      operation: { op: 'searchResultEntry', dn: entry.dn, attributes: [] },
+      controls: [{ oid: CONTROL.syncState, critical: false, value: encodeSyncState(sync) }],
     });
   }
 }

@@ -84,6 +84,8 @@ export class Committer {
   readonly #waiting: CommitRequest[] = [];
   #busy = false;
   #failed = false;
+  /** Called with each group as soon as it is applied, before it is durable. Nothing is copied for it: for bookkeeping that must cost little. */
+  onApplied: ((change: DatabaseChange) => void) | undefined;
   readonly #listeners = new Set<(changes: readonly Change[], session: Session) => void>();
 
   constructor(options: CommitterOptions) {
@@ -190,6 +192,7 @@ export class Committer {
       return;
     }
     const changes = this.#listeners.size === 0 ? [] : describeChanges(database, change);
+    this.onApplied?.(change);
     change.commit((error) => {
       if (isPosternError(error, 'store.full')) {
         // As slapd answers; `busy` and `unavailable` would send clients elsewhere or round in circles.
