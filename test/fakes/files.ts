@@ -3,7 +3,7 @@
  *   - writes and truncations are volatile until `datasync()` of that file; `writeThrough` flushes its own bytes only;
  *   - create, rename and remove are volatile until `syncFolder()` of the folder (`makeFolder` is durable at once);
  *   - `powerLoss()` turns this layer off (everything on it fails from then on) and returns a new one holding what survived: all that was
- *     synced, and a random part of what wasn't: names up to some point in their order, writes wholly, not at all, or torn.
+ *     synced, and a random part of what wasn't: names up to some point in their order or any of them, writes wholly, not at all, or torn.
  * Faults are planned by `fail()`, the instant of the loss by `powerOffAtStep()`; `before` lets a test hold or observe any step.
  *
  *   for (let step = 0; ; step++) {
@@ -128,7 +128,7 @@ export class FakeFiles implements Files {
     };
     const after = new FakeFiles();
     for (const folder of this.#folders) after.#folders.add(folder);
-    const names = this.#namesAfterLoss(likelihood, random);
+    const names = this.#namesAfterLoss(likelihood, random, (options.unsynced ?? 'random') === 'random');
     const data = likelihood();
     for (const [path, file] of names) {
       const copy = file.survivor(data, random);
@@ -138,8 +138,8 @@ export class FakeFiles implements Files {
     return after;
   }
 
-  /** Every name in a folder came to the disk in order, up to a point of its own. */
-  #namesAfterLoss(likelihood: () => number, random: Random): Map<string, DiskFile> {
+  /** Every name in a folder came to the disk in order, up to a point of its own; or any of them did. */
+  #namesAfterLoss(likelihood: () => number, random: Random, anyOrderToo: boolean): Map<string, DiskFile> {
     const names = new Map(this.#onDisk);
     const limits = new Map<string, number>();
     for (const folder of new Set(this.#renames.map(homeOf))) {
@@ -150,7 +150,14 @@ export class FakeFiles implements Files {
         share === 0 || share === 1 ? share * count : Math.floor(random.fraction() * (count + 1)),
       );
     }
+    // A file system without a journal brings names to the disk in any order.
+    const anyOrder = anyOrderToo && random.fraction() < 0.3;
     for (const change of this.#renames) {
+      if (anyOrder) {
+        if (random.fraction() < (limits.get(homeOf(change)) ?? 0) / this.#renames.length)
+          applyName(names, change);
+        continue;
+      }
       const left = limits.get(homeOf(change)) ?? 0;
       if (left > 0) applyName(names, change);
       limits.set(homeOf(change), left - 1);

@@ -97,8 +97,8 @@ async function runLane(
   for (let run = 0; ; run += 1) {
     const last = results.kills >= kills;
     const way = random.fraction();
-    const step = last || way < 0.5 ? -1 : Math.floor(random.fraction() ** 2 * 90);
-    const delay = way < 0.02 ? -1 : random.fraction() ** 2 * 15;
+    const step = last || way < 0.5 ? -1 : Math.floor(random.fraction() ** 2 * 70);
+    const delay = way < 0.02 ? -1 : random.fraction() ** 2 * 10;
     const args = [folder, `${seed} ${run}`, `${step}`, ...(last ? ['end'] : [])];
     const child = spawnProgram(program, cache, args);
     const output = await killed(child, last ? undefined : step >= 0 ? 2000 : delay);

@@ -59,7 +59,6 @@ export async function writeBackup(source: BackupSource, to: string): Promise<Bac
     for (let number = base ?? 0; number < current; number += 1) await copy(journalName(number));
     const closing = closingGroup(sequence + 1, tag);
     await copy(journalName(current), offset, closing);
-    await files.syncFolder(to);
     const end = { number: current, offset: offset + closing.length, sequence: sequence + 1 };
     const report = await verifyFiles({ files, folder: to }, end).catch(async (error: unknown) => {
       // The copy is as good as its source: the source is what must be named.
@@ -69,6 +68,7 @@ export async function writeBackup(source: BackupSource, to: string): Promise<Bac
     const content = { format: FORMAT, time, sequence, files: listed };
     const text = `${JSON.stringify({ ...content, check: checkOf(content) }, undefined, 2)}\n`;
     made.push(`.${MANIFEST}.new`, MANIFEST);
+    // Its flush of the folder is that of all names.
     await replaceFile(files, join(to, MANIFEST), Buffer.from(text));
     const bytes = listed.reduce((sum, file) => sum + file.bytes, 0);
     return { folder: to, ...report, bytes, time, durationMs: clock.monotonic() - begun };

@@ -73,7 +73,7 @@ export function sortNames(names: readonly string[]): {
 }
 
 export function damaged(file: string, offset: number, what: string): PosternError {
-  return new PosternError('store.damaged', `stored data is damaged: ${what}`, {
+  return new PosternError('store.damaged', `stored data is damaged in ${file} at byte ${offset}: ${what}`, {
     fields: { file, offset },
     hint: 'check the disk, then move the folder away: a replica is loaded again from its source, anything else comes from a backup',
   });

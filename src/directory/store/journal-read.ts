@@ -62,11 +62,12 @@ export async function readJournal(source: JournalSource, onGroup: OnGroup): Prom
       throw damaged(
         source.previous.path,
         source.previous.offset,
-        'the last groups of a journal are broken or missing',
+        `groups of changes ${sequence + 1} to ${found.sequence - 1} are broken or missing`,
       );
     }
     if (kind !== 'group' || found.sequence !== sequence + 1) break;
-    if (!onGroup(window.bytes, found)) throw damaged(path, offset, 'a group of changes cannot be understood');
+    if (!onGroup(window.bytes, found))
+      throw damaged(path, offset, `group of changes ${found.sequence} cannot be understood`);
     // All groups of one write name the same number.
     if (found.durable !== durable) unproved = offset;
     durable = found.durable;
@@ -131,7 +132,11 @@ async function judgeRest(
       kind = readGroup(window.bytes, at, window.end, tag, found);
     }
     if (kind === 'group' && found.durable >= expected) {
-      throw damaged(path, offset, 'a group of changes that had been written completely is broken');
+      throw damaged(
+        path,
+        offset,
+        `group of changes ${expected}, which had been written completely, is broken`,
+      );
     }
     end = Math.max(end, from + tag.length);
     from += tag.length;

@@ -5,87 +5,23 @@
 import { describe, expect, test } from 'vitest';
 import { FakeFiles } from '../../../test/fakes/files.ts';
 import { fakeRandom } from '../../../test/fakes/random.ts';
-import {
-  copyState,
-  emptyState,
-  fingerprint,
-  randomChanges,
-  smallStore,
-  stateOf,
-  type State,
-} from '../../../test/support/record-store-model.ts';
+import { fingerprint, smallStore, stateOf, type State } from '../../../test/support/record-store-model.ts';
+import { commitRandom, judge, startHistory, work } from '../../../test/support/store-history.ts';
 import type { Files } from '../../base/files.ts';
-import { openStore, type RecordStore } from './store.ts';
+import { openStore } from './store.ts';
 
-/** What was committed, in order, and how much of it was acknowledged. */
-interface History {
-  /** `states[n]` after n batches. */
-  states: State[];
-  acknowledged: number;
-}
-
-const CHANGES = 5;
-const LONGEST = 150;
 const still = { snapshotJournalBytes: 1e9 };
 
-function startHistory(state = emptyState()): History {
-  return { states: [state], acknowledged: 0 };
-}
-
-/** One batch; the history learns when it is durable. */
-function commitRandom(store: RecordStore, history: History, seed: string): Promise<void> {
-  const state = copyState(history.states.at(-1) as State);
-  const batch = store.begin();
-  randomChanges(batch, state, fakeRandom(seed), CHANGES, LONGEST);
-  const number = history.states.push(state) - 1;
-  return batch.commit().then(() => {
-    history.acknowledged = Math.max(history.acknowledged, number);
-  });
-}
-
-/** Batches alone and in bursts, snapshots among them, an orderly end, and a second life. */
-async function work(files: Files, history: History, seed: string): Promise<void> {
-  for (const life of ['first', 'second']) {
-    const store = await openStore(smallStore(files, `${seed} ${life}`));
-    const background: Promise<unknown>[] = [];
-    try {
-      for (let n = 0; n < 8; n += 1) {
-        await commitRandom(store, history, `${seed} ${life} ${n}`);
-        if (n === 3) background.push(store.snapshot());
-        const burst = [0, 1, 2].map((m) => commitRandom(store, history, `${seed} ${life} ${n} ${m}`));
-        background.push(...burst);
-        for (const one of background) one.catch(() => {});
-        if (n % 2 === 0) await Promise.all(burst);
-      }
-      await Promise.all(background);
-      await store.close();
-    } finally {
-      await store.close().catch(() => {});
-      await Promise.allSettled(background);
-    }
-  }
-}
-
-/** Undefined when the store holds the state after some batch from the last acknowledged on; else what is wrong. */
-async function judge(files: Files, history: History): Promise<string | undefined> {
-  const store = await openStore(smallStore(files, 'judge')).catch((error: Error) => error);
-  if (store instanceof Error) return `not opened: ${store.message}`;
-  const found = fingerprint(stateOf(store));
-  await store.close().catch(() => {});
-  const index = history.states.findLastIndex((state) => fingerprint(state) === found);
-  if (index < 0) return 'a state that no batch left';
-  return index < history.acknowledged
-    ? `only ${index} of ${history.acknowledged} acknowledged batches`
-    : undefined;
-}
+const LOSSES = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j'];
 
 /** Losses found by cutting the power at every `stride`th step. `through` lets the store see the files otherwise. */
 async function search(
   seed: string,
   stride: number,
   through: (files: FakeFiles) => Files,
-): Promise<{ steps: number; losses: string[] }> {
+): Promise<{ steps: number; points: number; losses: string[] }> {
   const losses: string[] = [];
+  let points = 0;
   for (let step = 0; ; step += stride) {
     const files = new FakeFiles();
     files.powerOffAtStep(step);
@@ -94,11 +30,12 @@ async function search(
       () => true,
       () => false,
     );
-    for (const lossSeed of ['a', 'b', 'c']) {
+    for (const lossSeed of LOSSES) {
+      points += 1;
       const problem = await judge(files.powerLoss({ seed: `${seed} ${step} ${lossSeed}` }), history);
       if (problem !== undefined) losses.push(`step ${step}, seed ${lossSeed}: ${problem}`);
     }
-    if (finished) return { steps: step, losses };
+    if (finished) return { steps: step, points, losses };
   }
 }
 
@@ -107,9 +44,11 @@ describe('power loss', () => {
     ['every step', 'one', 1],
     ['every third step of other work', 'two', 3],
   ])('at %s', async (_what, seed, stride) => {
-    const { steps, losses } = await search(seed, stride, (files) => files);
+    const { steps, points, losses } = await search(seed, stride, (files) => files);
+    process.stdout.write(`power lost at ${points} points (${steps} steps)\n`);
     expect(losses).toEqual([]);
     expect(steps).toBeGreaterThan(100);
+    expect(points).toBeGreaterThan(stride === 1 ? 2000 : 500);
   });
 
   test.each([

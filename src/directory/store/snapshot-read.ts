@@ -59,10 +59,20 @@ export async function loadSnapshot(
     const reading: Reading = ahead;
     ahead = read(index);
     if ((await reading.done) !== reading.length || crc32(reading.bytes) !== reading.checksum) {
-      throw damaged(path, reading.place, 'records in a snapshot are broken');
+      throw damaged(
+        path,
+        reading.place,
+        `records in a snapshot are broken (part ${index} of ${chunks.length})`,
+      );
     }
     last = heap.adopt(reading.address, reading.length, last);
-    if (last < 0) throw damaged(path, reading.place, 'records in a snapshot cannot be understood');
+    if (last < 0) {
+      throw damaged(
+        path,
+        reading.place,
+        `records in a snapshot cannot be understood (part ${index} of ${chunks.length})`,
+      );
+    }
   }
   if (heap.records !== found.trailer.records || last >= found.trailer.idLimit) {
     throw damaged(path, 0, 'a snapshot contradicts its directory');
