@@ -62,6 +62,44 @@ describe('hostile clients', () => {
     connection.socket.destroy();
   });
 
+  it('a bind that is no LDAP leaves nobody; an unbind that is none ends the connection all the same', async () => {
+    await using served = await serveDirectory();
+    const connection = await raw(served);
+    await connection.send(1, bind(ADMINISTRATOR.dn, ADMINISTRATOR.password));
+    const whoAmI = { op: 'extendedRequest', oid: EXTENDED.whoAmI } as const;
+    await connection.send(2, whoAmI);
+    // [APPLICATION 0] with a version and a name, and an authentication that RFC 4511 does not know.
+    await connection.write(Buffer.from('300c020103600702010304008100', 'hex'));
+    await connection.send(4, whoAmI);
+    const messages = await connection.until((m) => m.length === 4);
+    expect(codes(messages)).toEqual([0, 0, RESULT_CODE.protocolError, 0]);
+    const who = messages.flatMap(({ operation }) =>
+      operation.op === 'extendedResponse' ? [String(operation.value)] : [],
+    );
+    expect(who).toEqual([`dn:${ADMINISTRATOR.dn}`, '']);
+    await connection.write(Buffer.from('300602010542010a', 'hex'));
+    await connection.closed;
+    expect(connection.messages).toHaveLength(4);
+  });
+
+  it('who is sent away is told why: the server stops, the owner has had enough', async () => {
+    const served = await serveDirectory();
+    const [first, second] = [await raw(served), await raw(served)];
+    for (const connection of [first, second]) {
+      await connection.send(1, bind('', ''));
+      await connection.until((m) => m.length === 1);
+    }
+    const notice = { oid: EXTENDED.noticeOfDisconnection, result: { code: RESULT_CODE.unavailable } };
+    const [session] = served.directory.sessions;
+    session?.terminate();
+    expect((await first.until((m) => m.length === 2))[1]).toMatchObject({ messageId: 0, operation: notice });
+    await first.closed;
+    const stopped = served[Symbol.asyncDispose]();
+    expect((await second.until((m) => m.length === 2))[1]).toMatchObject({ messageId: 0, operation: notice });
+    await second.closed;
+    await stopped;
+  });
+
   it('survives any bytes, and serves others meanwhile', async () => {
     await using served = await serveDirectory({
       entries: many(5),

@@ -3,7 +3,7 @@ import { refuse } from '../refusal.ts';
 import type { UpdateContext } from './context.ts';
 
 /** Entries of one tree delete: a group is applied in one turn, and must not hold up everybody for long. */
-export const MOST_IN_TREE = 20_000;
+export const MOST_IN_TREE = 5_000;
 
 export function deleteEntry(
   { database, change, access, session, inTransaction }: UpdateContext,
