@@ -18,6 +18,7 @@ describe('edge.toml', () => {
       listen: { ldaps: { kind: 'tcp', host: '0.0.0.0', port: 50636 }, socketmap: [{ port: 50390 }] },
       lookup: { max_age: 21 * 86_400_000 },
       removal_guard: { most: 500, percent: 20 },
+      directory: { schema: [] },
     });
   });
 
@@ -32,6 +33,7 @@ describe('edge.toml', () => {
     ['a broken duration', `${EDGE}[lookup]\nmax_age = "soon"`, '"soon" is not a duration'],
     ['broken TOML', 'name = edge1', 'line 1'],
     ['a relative folder', `${EDGE}data = "x"`, 'an absolute path'],
+    ['a relative schema file', `${EDGE}[directory]\nschema = ["x"]`, 'directory.schema.0: an absolute path'],
   ])('refuses %s', (_name, text, message) => {
     expect(() => edge(text)).toThrow(message);
     expect(() => edge(text)).toThrow(

@@ -36,6 +36,12 @@ export const edgeConfigSchema = z.strictObject({
       max_age: duration('21d'),
     })
     .prefault({}),
+  directory: z
+    .strictObject({
+      /** Own schema files, in OpenLDAP's form, read in this order on top of what is built in. */
+      schema: z.array(z.string().startsWith('/', 'an absolute path')).max(100).default([]),
+    })
+    .prefault({}),
   removal_guard: z
     .strictObject({
       /** Most removals in 24 hours. */

@@ -17,6 +17,7 @@ import { LeaseService } from '../../sync/edge/lease-service.ts';
 import { RemovalService } from '../../sync/edge/removal-service.ts';
 import { WritePolicy } from '../../sync/edge/write-policy.ts';
 import type { DaemonParts } from '../frame.ts';
+import { readSchema } from '../schema-files.ts';
 import { EDGE_ACCESS, ROLE } from './access.ts';
 import { createAuthenticator, sessionAccount } from './authenticate.ts';
 import { EDGE_CONTEXTS, edgeStoreFolder, ensureBaseEntries } from './base-entries.ts';
@@ -43,6 +44,7 @@ export async function openEdgeServices(
   parts: DaemonParts,
 ): Promise<EdgeServices> {
   const { files, clock, random, log, lifecycle, onFatal } = parts;
+  const schema = await readSchema(files, config.directory.schema);
   const folder = edgeStoreFolder(config.data);
   const store = await openStore({ folder, files, clock, random, log: log.child('store'), onFatal });
   lifecycle.add('store', () => store.close());
@@ -117,6 +119,7 @@ export async function openEdgeServices(
     log: log.child('directory'),
     contexts: EDGE_CONTEXTS,
     indexes: ['posternAddress'],
+    schema,
     access: EDGE_ACCESS,
     addressHasher: (assertion) => keys.hasher?.hashAssertion(assertion),
     virtualAttributes: virtualAttributes(lease),
