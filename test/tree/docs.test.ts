@@ -3,6 +3,9 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { VERSION } from '../../src/base/version.ts';
 import { EXIT } from '../../src/cli/exit-code.ts';
+import { CONTROL_PLACES } from '../../src/directory/protocol/request-controls.ts';
+import { EXTENDED } from '../../src/ldap/control.ts';
+import { POSTERN_CONTROL } from '../../src/ldap/postern-oid.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 
@@ -41,6 +44,18 @@ describe('documents', () => {
     expect(missing).toEqual([]);
     const folders = readdirSync(new URL('../../src', import.meta.url)).map((folder) => `src/${folder}`);
     expect(folders.filter((folder) => !named.includes(folder))).toEqual([]);
+  });
+
+  it('docs/ldap.md names every control and extended operation of the directory', () => {
+    const document = read('docs/ldap.md');
+    const own = new Set<string>(Object.values(POSTERN_CONTROL));
+    const { whoAmI, cancel, passwordModify, startTransaction, endTransaction } = EXTENDED;
+    const oids = [
+      ...[...CONTROL_PLACES.keys()].filter((oid) => !own.has(oid)),
+      ...[whoAmI, cancel, passwordModify, startTransaction, endTransaction],
+    ];
+    const named = new Set(document.match(/\d+(?:\.\d+){3,}/g));
+    expect(oids.filter((oid) => !named.has(oid))).toEqual([]);
   });
 
   it('the version is the one of package.json', () => {
