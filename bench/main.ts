@@ -1,7 +1,8 @@
-/** `npm run bench -- NAME [--quick] [--json] [--only PART] [--profile FOLDER]`: one benchmark beside its peer, in one run. */
+/** `npm run bench -- NAME [--quick] [--json] [--only PART] [--profile FOLDER] [--minutes N]`: one benchmark beside its peer, in one run. */
 import { parseArgs } from 'node:util';
 import { DIRECTORY_PARTS, runDirectoryBenchmark } from './directory.ts';
 import { Report } from './report.ts';
+import { runSoak } from './soak.ts';
 import { type BenchmarkOptions, runSyncBenchmark, SYNC_PARTS } from './sync.ts';
 import { useWorkFolder } from './work-folder.ts';
 
@@ -12,6 +13,7 @@ interface Benchmark {
 
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   directory: { run: runDirectoryBenchmark, parts: DIRECTORY_PARTS },
+  soak: { run: (report) => runSoak(report, { minutes: Number(values.minutes) }), parts: [] },
   sync: { run: runSyncBenchmark, parts: SYNC_PARTS },
 };
 
@@ -22,6 +24,7 @@ const { values, positionals } = parseArgs({
     json: { type: 'boolean', default: false },
     only: { type: 'string', multiple: true },
     profile: { type: 'string' },
+    minutes: { type: 'string', default: '60' },
   },
 });
 const benchmark = BENCHMARKS[positionals[0] ?? ''];
@@ -30,7 +33,7 @@ if (benchmark === undefined || values.only?.some((part) => !benchmark.parts.incl
     ([name, { parts }]) => `  ${name} (parts: ${parts.join(', ')})`,
   );
   console.error(
-    `usage: npm run bench -- NAME [--quick] [--json] [--only PART] [--profile FOLDER]\nbenchmarks:\n${known.join('\n')}`,
+    `usage: npm run bench -- NAME [--quick] [--json] [--only PART] [--profile FOLDER] [--minutes N]\nbenchmarks:\n${known.join('\n')}`,
   );
   process.exit(2);
 }
