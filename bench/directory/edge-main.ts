@@ -15,6 +15,7 @@ import { EDGE_ACCESS, ROLE } from '../../src/daemon/edge/access.ts';
 import { startListeners } from '../../src/daemon/edge/listeners.ts';
 import { openEdgeServices } from '../../src/daemon/edge/services.ts';
 import { type DaemonParts, runDaemon } from '../../src/daemon/frame.ts';
+import { keepNurserySmall } from '../../src/daemon/nursery.ts';
 import type { AccessRule, Directory } from '../../src/directory/directory.ts';
 import { DirectoryServer, READER_LIMITS, TRUSTED_LIMITS } from '../../src/directory/server.ts';
 import { LdapListener } from '../../src/ldap/server.ts';
@@ -134,5 +135,6 @@ function loaded(kind: string, now: number) {
 const stop = new AbortController();
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
 process.stdin.on('end', () => process.exit(1)).resume();
+keepNurserySmall();
 await runDaemon('edge', config, stop.signal, start);
 process.exit();

@@ -22,11 +22,13 @@ import { directoryIndex } from './edge/recipient-index.ts';
 import { openEdgeServices } from './edge/services.ts';
 import { edgeStatus } from './edge/status.ts';
 import { type DaemonParts, foreignIdentity, runDaemon } from './frame.ts';
+import { keepNurserySmall } from './nursery.ts';
 
 const DATA_KINDS = ['recipients', 'domains', 'topology'] as const;
 
 /** Runs until `signal` aborts; throws when it cannot start, or when a store has failed. */
 export function runEdge(config: EdgeConfig, signal: AbortSignal): Promise<void> {
+  keepNurserySmall();
   return runDaemon('edge', config, signal, (parts) => startEdge(config, parts));
 }
 
