@@ -52,7 +52,11 @@ describe('documents', () => {
     const { whoAmI, cancel, passwordModify, startTransaction, endTransaction } = EXTENDED;
     const oids = [
       ...[...CONTROL_PLACES.keys()].filter((oid) => !own.has(oid)),
-      ...[whoAmI, cancel, passwordModify, startTransaction, endTransaction],
+      whoAmI,
+      cancel,
+      passwordModify,
+      startTransaction,
+      endTransaction,
     ];
     const named = new Set(document.match(/\d+(?:\.\d+){3,}/g));
     expect(oids.filter((oid) => !named.has(oid))).toEqual([]);

@@ -28,6 +28,8 @@ const ENDS: Readonly<Partial<Record<SearchState, LdapResult>>> = {
   ),
 };
 
+const NOT_KEPT = resultOf('busy', 'no memory to keep the sorted results for the next page');
+
 /** A search in pages (RFC 2696): what its cookies are sealed to. */
 export interface Page {
   readonly fingerprint: string;
@@ -114,7 +116,12 @@ export class SearchOperation implements Operation {
     }
     this.#end();
     const result = ENDS[state] ?? (this.#written === 0 ? (this.#parts.whenEmpty ?? SUCCESS) : SUCCESS);
-    this.#done(result, [...this.#sortControl(result), ...this.#pageControl(state)]);
+    const { page } = this.#parts;
+    const cookie = page === undefined ? EMPTY : this.#cookie(state, page.fingerprint);
+    // An empty cookie would say that this was all.
+    if (cookie === undefined) return this.#done(NOT_KEPT, [pageControl(EMPTY)]);
+    const pages = page === undefined ? [] : [pageControl(cookie)];
+    this.#done(result, [...this.#sortControl(result), ...pages]);
   }
 
   #later(): void {
@@ -187,26 +194,19 @@ export class SearchOperation implements Operation {
     return [sortControl(this.#sortResult)];
   }
 
-  #pageControl(state: SearchState): readonly Control[] {
-    const { page } = this.#parts;
-    return page === undefined ? [] : [pageControl(this.#cookie(state, page.fingerprint))];
-  }
-
-  #cookie(state: SearchState, fingerprint: string): Buffer {
+  /** Where the next page goes on; empty when there is none, undefined when the rest of the order could not be kept. */
+  #cookie(state: SearchState, fingerprint: string): Buffer | undefined {
     const { server, sortedLists } = this.#client;
-    const last = this.#run?.last ?? 0;
     const { order } = this.#task;
     if (state !== 'page') {
       sortedLists.drop(fingerprint);
       return EMPTY;
     }
+    const last = this.#run?.last ?? 0;
     if (order === undefined) return server.cookies.seal(last, fingerprint);
     const known = sortedLists.get(fingerprint);
     const list = known?.order === order ? known : sortedLists.keep(fingerprint, order);
-    // Without memory for the rest this page is the last: a cookie is a promise.
-    return list === undefined
-      ? EMPTY
-      : server.cookies.seal(last, sortedFingerprint(fingerprint, list.serial));
+    return list && server.cookies.seal(last, sortedFingerprint(fingerprint, list.serial));
   }
 }
 

@@ -344,6 +344,21 @@ describe('sorted pages', () => {
     expect((await found(client, sizes, [sortedBy('-sn'), page(5, third)])).result).toBe('unwillingToPerform');
   });
 
+  it('whose rest cannot be kept end with an error, not as if that had been all', async () => {
+    await using served = await serveDirectory({ entries: many(30) });
+    const client = await served.client();
+    const { sortBudget } = served.server;
+    const take = sortBudget.take.bind(sortBudget);
+    // Keys find room, the list of 30 record numbers does not.
+    sortBudget.take = (octets) => octets !== 30 * 4 && take(octets);
+    const got = await found(client, sizes, [sortedBy('-sn'), page(5)]);
+    expect([got.result, got.names.length, cookieOf(got.controls).length]).toEqual(['busy', 5, 0]);
+    expect(got.diagnostic).toMatch(/next page/);
+    expect(sortBudget.used).toBe(0);
+    // What fits a page needs no keeping.
+    expect((await found(client, sizes, [sortedBy('-sn'), page(30)])).result).toBe('success');
+  });
+
   it('few are kept for each client', async () => {
     await using served = await serveDirectory({ entries: many(30) });
     const client = await served.client();
