@@ -71,13 +71,17 @@ export const EDGE_ACCOUNT_RULES: readonly EdgeRule[] = [
   },
   {
     name: 'installed-before',
-    when: 'this very record was installed: its answer was lost',
-    effect: 'answer again; nothing is counted',
-    ...on('install', (state, event) =>
-      account(state, event.number)?.recordId === event.recordId
-        ? { state, actions: [{ type: 'installed', number: event.number, counted: false }] }
-        : undefined,
-    ),
+    when: 'this very record is installed: its answer was lost, or a push was faster',
+    effect: 'answer; nothing is counted; in a session that may hand over fresh keys, these are they',
+    ...on('install', (state, event, now) => {
+      if (account(state, event.number)?.recordId !== event.recordId) return undefined;
+      const other = event.session !== undefined && event.session !== event.number;
+      const fresh = state.needsFresh && other && place(state, event.session, now) === 'open';
+      return {
+        state: fresh ? { ...state, fresh: event.number } : state,
+        actions: [{ type: 'installed', number: event.number, counted: false }],
+      };
+    }),
   },
   {
     name: 'former-install',

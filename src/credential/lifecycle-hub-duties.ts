@@ -10,6 +10,7 @@ import {
   wantedBySite,
   usable,
   inContact,
+  isAlive,
   mayPlan,
   planned,
   freshPending,
@@ -38,11 +39,17 @@ export const HUB_DUTIES: readonly HubRule[] = [
   {
     name: 'plan',
     on: 'always',
-    when: 'no generation is there that is not retiring or lost',
-    effect: 'the number of a new one is reserved, effective at once',
+    when: 'no generation has begun that is not retiring or lost',
+    effect: 'the number of a new one is reserved, effective at once; those that begin later retire',
     run: (state, _event, now, timings) =>
-      mayPlan(state) && wanted(state.pair).length === 0
-        ? { state: planned(state, firstWindow(now, timings.lifetimeMs)) }
+      mayPlan(state) && !wanted(state.pair).some((one) => one.effectiveAt <= now + CLOCK_TOLERANCE_MS)
+        ? {
+            state: planned(
+              // One that begins later would end later, too, than its successor.
+              withAll(state, (one) => (one.retiring ? one : { ...one, retiring: true })),
+              firstWindow(now, timings.lifetimeMs),
+            ),
+          }
         : undefined,
   },
   {
@@ -107,7 +114,7 @@ export const HUB_DUTIES: readonly HubRule[] = [
       'a generation that the edge has not got yet, or a new one, is handed over by a request that both pinned keys prove',
     run: (state, _event, now, timings) => {
       const { pair, run } = state;
-      if (pair.phase !== 'active' || run.contact !== 'good' || pair.using !== undefined) return undefined;
+      if (!isAlive(pair) || run.contact !== 'good' || pair.using !== undefined) return undefined;
       if (freshPending(pair, state, now) !== undefined) return undefined;
       const known = wanted(pair)
         .filter((one) => !one.confirmed && !one.installed && windowAt(one, now, 0) === 'open')

@@ -1,5 +1,5 @@
 /** What each event changes on the hub's side of a pair: run, and printed in docs/credentials.md. Pure. */
-import { type HubPair, newRun } from './lifecycle-hub.ts';
+import { type HubPair, type HubState, newRun } from './lifecycle-hub.ts';
 import {
   ran,
   withAll,
@@ -7,12 +7,14 @@ import {
   warned,
   calmed,
   suspended,
+  triable,
   notAdmitted,
   refusedNow,
   wanted,
   planned,
   freshPending,
   accepted,
+  awake,
   observe,
   type HubRule,
 } from './lifecycle-hub-moves.ts';
@@ -69,7 +71,7 @@ export const HUB_EVENT_RULES: readonly HubRule[] = [
     name: 'observe',
     when: 'the configuration directory was read',
     effect:
-      'a lost own record is made again when nobody else has seen it, else its generation cannot be used until it comes back; a lost record of the edge is written again, one that this hub does not know is withdrawn',
+      'a lost own record is made again when nobody else has seen it, else its generation cannot be used until it comes back; a lost record of the edge is written again, one that this hub does not know is withdrawn when a later one is in use',
     ...on('observed', (state, event) => observe(state, event.own, event.published)),
   },
   {
@@ -91,12 +93,13 @@ export const HUB_EVENT_RULES: readonly HubRule[] = [
       'warn `credential.restored`; new instance id; a fresh generation is handed over in this session; all others retire',
     ...on('bound', (state, event, now, timings) => {
       if (event.outcome !== 'reused') return undefined;
-      const here = ran(state, { bound: event.number });
-      if (freshPending(here.pair, here, now) !== undefined) return { state: here };
+      const here = awake(event.number === state.pair.using ? ran(state, { bound: event.number }) : state);
+      const pending = freshPending(here.pair, here, now);
+      // When even that one is not fresh to the edge, another is made.
+      if (pending !== undefined && pending.number !== event.number) return { state: here };
       const retired = withAll(here, (one) => ({ ...one, retiring: true }));
       const pair: HubPair = {
         ...retired.pair,
-        phase: 'active',
         instance: state.run.newInstance,
         counter: 0,
         nextNumber: Math.max(retired.pair.nextNumber, event.highest + 1),
@@ -165,9 +168,12 @@ export const HUB_EVENT_RULES: readonly HubRule[] = [
     when: 'the edge has taken a record that was handed over',
     effect: 'it can be used; after a recovery: new instance id, warn `credential.recovered`',
     ...on('installed', (state, event) => {
-      const taken = changed(state, event.number, { installed: true });
-      const next = event.counted
-        ? { ...taken, pair: { ...taken.pair, instance: state.run.newInstance, counter: 0 } }
+      const taken = triable(changed(state, event.number, { installed: true }), event.number);
+      const next: HubState = event.counted
+        ? {
+            ...taken,
+            pair: { ...taken.pair, phase: 'active', instance: state.run.newInstance, counter: 0 },
+          }
         : taken;
       return {
         state: event.counted

@@ -10,7 +10,7 @@ import {
   plannedGeneration,
 } from './lifecycle-hub.ts';
 import type { Outcome, Rule } from './lifecycle-rule.ts';
-import { usableCredentials, type Window } from './schedule.ts';
+import { CLOCK_TOLERANCE_MS, usableCredentials, type Window } from './schedule.ts';
 
 export type HubRule = Rule<HubState, HubEvent, HubAction>;
 type Done = Outcome<HubState, HubAction> | undefined;
@@ -64,6 +64,12 @@ export function suspended(state: HubState): HubState {
   return warned(next, 'credential.two-instances', 'the edge hears two instances of this hub at once');
 }
 
+export function awake(state: HubState): HubState {
+  return state.pair.phase === 'suspended'
+    ? calmed({ ...state, pair: { ...state.pair, phase: 'active' } }, 'credential.two-instances')
+    : state;
+}
+
 export function notAdmitted(state: HubState): HubState {
   return warned(state, 'credential.not-admitted', 'this hub, or the subscription, was removed on the edge');
 }
@@ -75,6 +81,14 @@ export function refusedNow(state: HubState, number: number): HubState {
   });
 }
 
+/** What was refused in this cycle may be tried again in it. */
+export function triable(state: HubState, number: number): HubState {
+  return ran(state, {
+    refused: state.run.refused.filter((one) => one !== number),
+    tried: state.run.tried.filter((one) => one !== `bind ${number}` && one !== `prove ${number}`),
+  });
+}
+
 /** Generations that are to be used, now or later. */
 export function wanted(pair: HubPair): Generation[] {
   return pair.generations.filter((one) => !one.retiring && !one.gone && one.own !== 'missing');
@@ -82,21 +96,28 @@ export function wanted(pair: HubPair): Generation[] {
 
 /** The same; none in a pair that ends. */
 export function wantedBySite(pair: HubPair): Generation[] {
-  return pair.phase === 'active' ? wanted(pair) : [];
+  return isAlive(pair) ? wanted(pair) : [];
 }
 
-/** Those that a session can be opened with, the latest effective first. */
+/** A suspended pair goes on asking: so it learns that it was resolved. */
+export function isAlive(pair: HubPair): boolean {
+  return pair.phase === 'active' || pair.phase === 'suspended';
+}
+
+/**
+ * Those that a session can be opened with, the latest effective first. Only when there is none: those whose window is open for the edge, which bends
+ * it, as when a clock was set back.
+ */
 export function usable(state: HubState, now: number): Generation[] {
-  return usableCredentials(
-    state.pair.generations.filter(
-      (one) =>
-        one.own === 'kept' &&
-        !one.gone &&
-        (one.published || one.installed || one.confirmed) &&
-        !state.run.refused.includes(one.number),
-    ),
-    now,
+  const known = state.pair.generations.filter(
+    (one) =>
+      one.own === 'kept' &&
+      !one.gone &&
+      (one.published || one.installed || one.confirmed) &&
+      !state.run.refused.includes(one.number),
   );
+  const open = usableCredentials(known, now);
+  return open.length > 0 ? open : known.filter((one) => windowAt(one, now, CLOCK_TOLERANCE_MS) === 'open');
 }
 
 export function inContact(state: HubState): boolean {
@@ -134,15 +155,9 @@ export function freshPending(pair: HubPair, state: HubState, now: number): Gener
 }
 
 export function accepted(state: HubState, event: Extract<HubEvent, { type: 'bound' }>): HubState {
-  const next = changed(state, event.number, { confirmed: true });
+  const next = changed(awake(state), event.number, { confirmed: true });
   const pair: HubPair =
-    next.pair.phase === 'suspended' || event.highest >= next.pair.nextNumber
-      ? {
-          ...next.pair,
-          phase: next.pair.phase === 'suspended' ? 'active' : next.pair.phase,
-          nextNumber: Math.max(next.pair.nextNumber, event.highest + 1),
-        }
-      : next.pair;
+    event.highest >= next.pair.nextNumber ? { ...next.pair, nextNumber: event.highest + 1 } : next.pair;
   const known = find(state.pair, event.number);
   // Said until the next ordinary renewal.
   const renewed = known?.confirmed === false && known.number !== state.pair.fresh && !known.installed;
@@ -173,7 +188,10 @@ export function observe(state: HubState, own: readonly number[], published: read
   const pair = most >= next.pair.nextNumber ? { ...next.pair, nextNumber: most + 1 } : next.pair;
   return {
     state: { ...next, pair },
-    actions: strange.map((number) => ({ type: 'withdraw', number })),
+    // Above the one in use it may be that of another instance, which must be found out and not disturbed.
+    actions: strange
+      .filter((number) => number < (pair.using ?? 0))
+      .map((number) => ({ type: 'withdraw', number })),
   };
 }
 

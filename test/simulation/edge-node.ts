@@ -15,6 +15,7 @@ export interface EdgeHooks {
   readonly clock: () => number;
   readonly step: () => void;
   readonly warn: (code: string) => void;
+  readonly note: (text: string) => void;
 }
 
 export class EdgeNode {
@@ -46,7 +47,12 @@ export class EdgeNode {
         this.backups = remember(this.backups, this.#hooks.now(), step.state);
         this.#burn();
       }
-      for (const action of step.actions) if (action.type === 'warn') this.#hooks.warn(action.code);
+      for (const action of step.actions) {
+        if (action.type === 'warn') this.#hooks.warn(action.code);
+        if ('reason' in action) this.#hooks.note(`${event.type} refused: ${action.reason}`);
+        if ('code' in action && action.type === 'install-refused')
+          this.#hooks.note(`install refused: ${action.code}`);
+      }
       return step.actions;
     } catch (error) {
       if (!(error instanceof Killed)) throw error;

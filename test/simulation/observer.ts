@@ -52,6 +52,8 @@ export type Observation =
       readonly kind: 'rotate' | 'rotate-now' | 'revoke-hub' | 'revoke-edge' | 'allow' | 'resolve';
       readonly number?: number | undefined;
     }
-  | { readonly what: 'end' };
+  | { readonly what: 'end' }
+  /** For whoever reads a trace; judged by nobody. */
+  | { readonly what: 'note'; readonly text: string };
 
 export type Observe = (at: number, observation: Observation) => void;

@@ -105,6 +105,8 @@ export class Oracle {
         return;
       case 'command':
         return this.#command(seen);
+      case 'note':
+        return;
       case 'end':
         this.#endedAt = at;
         this.#expected = [];
@@ -147,11 +149,12 @@ export class Oracle {
   }
 
   #used(seen: Seen<'bind'>, issued: Issued): void {
-    if (issued.effectiveAt > seen.hubClock)
+    if (issued.effectiveAt - BEND > seen.hubClock)
       this.#violated(`number ${seen.number} was used before it was effective`);
     const before = this.#session.get(seen.node);
     const last = before === undefined ? undefined : this.#issued.get(before.secret);
     if (
+      this.#disturbance === undefined &&
       before !== undefined &&
       last !== undefined &&
       before.secret !== seen.secret &&

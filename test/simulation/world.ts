@@ -40,6 +40,7 @@ export class World {
   #hubSkew = 0;
   #edgeSkew = 0;
   #ended = false;
+  #edgeStarts = false;
   #waiting = new Set<string>();
   #disturbed: string | undefined;
   /** Cycles since anything happened. */
@@ -57,6 +58,7 @@ export class World {
         clock: () => this.now + this.#edgeSkew,
         step: () => this.steps++,
         warn: (code) => this.#see({ what: 'warning', side: 'edge', node: 'edge', code }),
+        note: (text) => this.#see({ what: 'note', text }),
       },
       rules.edge,
     );
@@ -122,7 +124,8 @@ export class World {
     if (!node.alive) return this.#die(node);
     const clock = this.now + this.#hubSkew;
     // Cycles that change nothing are not all gone through.
-    if (node.wakeAt > clock + CYCLE) this.#calm = 0;
+    if (this.#clone !== undefined) node.wakeAt = Math.min(node.wakeAt, clock + CYCLE);
+    else if (node.wakeAt > clock + CYCLE) this.#calm = 0;
     else if (this.#calm > 24) node.wakeAt = clock + SELDOM;
     this.#push(node);
     this.#edgeCycle();
@@ -181,13 +184,17 @@ export class World {
   }
 
   #startEdge(): void {
-    if (!this.#edge.alive && !this.#is('edge-down')) this.#edge.start();
+    this.#edgeStarts = false;
+    // Otherwise the end of the outage starts it.
+    if (this.#is('edge-down')) return;
+    if (!this.#edge.alive) this.#edge.start();
     if (!this.#edge.alive) this.#edgeDied();
   }
 
   #edgeDied(): void {
     this.#tellDisturbance();
-    this.#edge.wakeAt = Number.POSITIVE_INFINITY;
+    if (this.#edgeStarts) return;
+    this.#edgeStarts = true;
     this.#at(this.now + 1 + Math.floor(this.#draw() * CYCLE), () => this.#startEdge());
   }
 
@@ -261,6 +268,7 @@ export class World {
     this.#clone = this.#hub.copy('clone', age);
     this.#see({ what: 'clone', alive: true, node: 'clone' });
     this.#start(this.#clone);
+    this.#soon();
     // Whatever is reported: somebody finds it in the end.
     this.#at(this.now + 20 * HOUR, () => this.#stopClone());
   }
@@ -311,6 +319,8 @@ export class World {
 
   /** The administrator reads warnings once in a while. */
   #see(observation: Observation): void {
+    // Who died within the cycle is known at its end.
+    if (observation.what === 'cycle') this.#tellDisturbance();
     this.#observe(this.now, observation);
     if (observation.what !== 'warning') return;
     const { code } = observation;
