@@ -2,6 +2,7 @@
  * What all consumers of content synchronisation (RFC 4533) share: the run, and the change log. Both outlive an orderly end, and nothing else: after a crash,
  * changes that somebody was told of may not have happened, so another run begins and no earlier cookie fits.
  */
+import type { Random } from '../../base/random.ts';
 import type { ChangeNumber, Database } from '../database.ts';
 import type { DatabaseChange } from '../database-change.ts';
 import type { Directory } from '../directory.ts';
@@ -11,11 +12,11 @@ import { normalName } from '../entry/name.ts';
 import { hashBytes } from '../index/hash.ts';
 import type { RecordStore } from '../store/contract.ts';
 import { ChangeLog, type ChangesSince } from './change-log.ts';
-import { formatCookie, parseCookie } from './cookie.ts';
+import { type CookieIssuer, formatCookie, isAfter, parseCookie } from './cookie.ts';
 
 const RUN = 'sync-run';
 const LOG = 'sync-log';
-/** Stays, so that the next run has another number: consumers such as slapd's keep that alone of a run. */
+/** Stays for ever, in copies too: consumers such as slapd's follow one server, and compare its numbers by time. */
 const SERVER = 'sync-server';
 
 /** 31 bytes each: what a hub changes in a day, as a rule. */
@@ -26,21 +27,25 @@ const MOST_BELOW_SHARE = 0.25;
 export class SyncProvider {
   readonly #directory: Directory;
   readonly #log: ChangeLog;
-  readonly #run: string;
+  readonly #issuer: CookieIssuer;
   readonly #view = new EntryView();
   readonly #before = new EntryView();
 
   constructor(directory: Directory, capacity: number) {
     this.#directory = directory;
-    const { store, lastChange } = directory.database;
-    const run = store.getMeta(RUN)?.toString('latin1');
+    const { database, random } = directory;
+    const { store } = database;
+    const saved = store.getMeta(RUN)?.toString('latin1');
     const log = store.getMeta(LOG);
-    this.#run = run ?? newRun(directory, store.getMeta(SERVER)?.toString('latin1'));
+    const server = store.getMeta(SERVER)?.toString('latin1') ?? newServer(random);
+    this.#issuer = { server, run: saved ?? random.bytes(3).toString('hex') };
+    // Cookies of this run come after all that an earlier one can have given, or consumers would take them for old ones.
+    if (saved === undefined) database.nextChange();
     this.#log =
-      (run === undefined || log === undefined ? undefined : ChangeLog.load(log, capacity)) ??
-      new ChangeLog(capacity, lastChange);
+      (saved === undefined || log === undefined ? undefined : ChangeLog.load(log, capacity)) ??
+      new ChangeLog(capacity, database.lastChange);
     this.#save(undefined, undefined);
-    directory.database.run = this.#run;
+    database.run = `0${server}`;
     directory.committer.onApplied = (change) => {
       try {
         this.#note(change);
@@ -63,7 +68,7 @@ export class SyncProvider {
 
   /** A cookie for a position. */
   cookie(change: ChangeNumber): Buffer {
-    return formatCookie(change, this.#run);
+    return formatCookie(change, this.#issuer);
   }
 
   /**
@@ -71,8 +76,8 @@ export class SyncProvider {
    * forward: the client then gets everything.
    */
   position(cookie: Buffer, now: ChangeNumber): ChangeNumber | undefined {
-    const position = parseCookie(cookie, this.#run);
-    if (position === undefined || isLater(position, now)) return undefined;
+    const position = parseCookie(cookie, this.#issuer);
+    if (position === undefined || isAfter(position, now)) return undefined;
     return this.#log.reaches(position) ? position : undefined;
   }
 
@@ -83,7 +88,7 @@ export class SyncProvider {
 
   close(): void {
     this.#directory.committer.onApplied = undefined;
-    this.#save(Buffer.from(this.#run), this.#log.save());
+    this.#save(Buffer.from(this.#issuer.run), this.#log.save());
   }
 
   /** At once when a group is applied: whoever refreshes now sees what it did, so has to know what it took away. */
@@ -125,7 +130,7 @@ export class SyncProvider {
     const change = this.#directory.database.begin();
     change.setMeta(RUN, run);
     change.setMeta(LOG, log);
-    change.setMeta(SERVER, Buffer.from(serverOf(this.#run)));
+    change.setMeta(SERVER, Buffer.from(this.#issuer.server));
     change.commit((error) => {
       if (error !== undefined)
         this.#directory.log.debug('the state of content synchronisation was not saved', { error });
@@ -135,16 +140,8 @@ export class SyncProvider {
 
 const EMPTY = Buffer.alloc(0);
 
-function newRun({ random }: Directory, server: string | undefined): string {
-  for (;;) {
-    const run = random.bytes(8).toString('hex');
-    if (serverOf(run) !== server) return run;
-  }
-}
-
-function isLater(a: ChangeNumber, b: ChangeNumber): boolean {
-  return a.time > b.time || (a.time === b.time && a.count > b.count);
-}
+/** Three hexadecimal digits, odd: as `serverOf` reads them. */
+const newServer = (random: Random): string => serverOf(random.bytes(2).toString('hex'));
 
 function isRenamed(before: EntryView, after: EntryView): boolean {
   return before.parent !== after.parent || !before.rdn().equals(after.rdn());
