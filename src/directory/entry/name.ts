@@ -49,7 +49,9 @@ export class NameReader implements RuleContext {
     const comma = text.indexOf(',');
     if (comma < 0) return this.#parent(text);
     const equals = text.indexOf('=');
-    if (equals > 0 && equals < comma && isPlain(text, equals + 1, comma)) {
+    // Behind a last comma stands no name, not even the empty one.
+    const hasParent = comma < text.length - 1;
+    if (hasParent && equals > 0 && equals < comma && isPlain(text, equals + 1, comma)) {
       const type = this.#schema.attributeType(text.slice(0, equals));
       if (type !== undefined)
         return this.#child(this.#parentAt(text, comma + 1), type, text.slice(equals + 1, comma));
