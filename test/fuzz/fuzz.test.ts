@@ -18,6 +18,7 @@ const NAMES = [
   'dn',
   'url',
   'ldif',
+  'ldif-change',
   'schema',
   'cookie',
   'match',

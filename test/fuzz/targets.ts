@@ -3,7 +3,7 @@ import type { FuzzTarget } from './target.ts';
 import { COOKIE, MATCH, REQUEST } from './targets/directory.ts';
 import { BER, FRAME, MESSAGE, VALUE } from './targets/ldap.ts';
 import { SCHEMA } from './targets/schema.ts';
-import { DN, FILTER, LDIF, SUBSCRIPTION, URL } from './targets/text.ts';
+import { DN, FILTER, LDIF, LDIF_CHANGE, SUBSCRIPTION, URL } from './targets/text.ts';
 
 export const TARGETS: readonly FuzzTarget[] = [
   BER,
@@ -14,6 +14,7 @@ export const TARGETS: readonly FuzzTarget[] = [
   DN,
   URL,
   LDIF,
+  LDIF_CHANGE,
   SCHEMA,
   COOKIE,
   MATCH,

@@ -317,24 +317,37 @@ const IDENTITY = {
   mapping: '',
 };
 
+const ISSUER = { server: '1b2', run: '00c0de' };
+
 /** Cookies of content synchronisation: ours as a provider, slapd's as a consumer, and what a hub stores at an edge. */
 export const COOKIE: FuzzTarget = {
   name: 'cookie',
   shape: 'text',
   mostBytes: 5000,
-  words: ['rid=', 'sid=', 'csn=', 'run=', ';', '#000000#', '#001#', '20261122021647.123000Z', '.000000Z'],
+  words: [
+    'rid=',
+    'sid=',
+    'csn=',
+    '#1b2#',
+    '#00c0de',
+    ';',
+    '#000000#',
+    '#001#',
+    '20261122021647.123000Z',
+    '.000000Z',
+  ],
   steps: { base: 4000, perByte: 300 },
   examples: () =>
     [
-      formatCookie({ time: 1_790_000_000_000, count: 7 }, '0a1b2c').toString('latin1'),
+      formatCookie({ time: 1_790_000_000_000, count: 7 }, ISSUER).toString('latin1'),
       'rid=000,sid=001,csn=20261122021647.123456Z#000000#001#000000;20261122021648.000000Z#000001#002#000000',
       'rid=001,csn=20261122021647Z#000000#000#000000',
     ].map((item) => Buffer.from(item)),
   run(input) {
-    const change = parseCookie(input, '0a1b2c');
+    const change = parseCookie(input, ISSUER);
     // A date that is none (month 13) rolls over; what we make of it must be one that we would make.
     if (change !== undefined && change.time > 0 && change.time < 253_402_300_800_000)
-      mustBeEqual(parseCookie(formatCookie(change, '0a1b2c'), '0a1b2c'), change, 'cookie');
+      mustBeEqual(parseCookie(formatCookie(change, ISSUER), ISSUER), change, 'cookie');
     const known = Buffer.from('rid=000,csn=20261122021647.123456Z#000000#001#000000');
     const merged = mergeCookies(known, input);
     mustBeEqual(mergeCookies(merged, input), mergeCookies(known, input), 'merging twice');

@@ -46,6 +46,7 @@ export const SCHEMA: FuzzTarget = {
       "1( 1.2.4 NAME 'c' SUP ( top $ person ) STRUCTURAL MUST ( cn $ sn ) MAY description )",
       "2( 2.5.13.2 NAME 'caseIgnoreMatch' SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )",
       "3( 1.3.6.1.4.1.1466.115.121.1.15 DESC 'Directory String' )",
+      "4( 2.5.6.6 NAME 'r' AUX ( posixAccount $ mailbox ) MUST cn MAY ( sn $ l ) NOT description )",
     ].map((item) => Buffer.from(item)),
   run(input) {
     const kind = KINDS[(input[0] ?? 0) % KINDS.length] as (typeof KINDS)[number];
@@ -55,7 +56,7 @@ export const SCHEMA: FuzzTarget = {
       const written = formatDescription(description);
       mustBeEqual(parseDescription(kind, written), description, `description ${written}`);
     }
-    const keyword = ['attributetype', 'objectclass', 'matchingrule', 'ldapsyntax'][
+    const keyword = ['attributetype', 'objectclass', 'matchingrule', 'ldapsyntax', 'ditcontentrule'][
       KINDS.indexOf(kind)
     ] as string;
     // Building the whole schema costs more than reading the text.

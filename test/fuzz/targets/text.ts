@@ -3,6 +3,9 @@ import fc from 'fast-check';
 import { formatDn, parseDn } from '../../../src/ldap/dn.ts';
 import { formatFilter, parseFilter } from '../../../src/ldap/filter.ts';
 import { formatLdif, LdifReader, type LdifRecord } from '../../../src/ldap/ldif.ts';
+import { LdifCutter, type LdifPiece } from '../../../src/ldap/ldif-cut.ts';
+import { type LdifUpdate, readLdifUpdate } from '../../../src/ldap/ldif-change.ts';
+import { LdifLines } from '../../../src/ldap/ldif-lines.ts';
 import { formatLdapUrl, parseLdapUrl } from '../../../src/ldap/url.ts';
 import { writeSubscriptionXml } from '../../../src/subscription/file.ts';
 import { readSubscriptionFile } from '../../../src/subscription/file-reader.ts';
@@ -173,6 +176,50 @@ export const LDIF: FuzzTarget = {
     const content = (records: readonly LdifRecord[] | undefined): unknown =>
       records?.map(({ dn, attributes }) => ({ dn, attributes }));
     mustBeEqual(content(again), content(whole), 'LDIF read again');
+  },
+};
+
+/** Change records; and a file cut into pieces of whole records says what it says as a whole. */
+export const LDIF_CHANGE: FuzzTarget = {
+  name: 'ldif-change',
+  shape: 'text',
+  mostBytes: 4096,
+  words: [
+    ...LDIF.words,
+    'changetype: modify\n',
+    'changetype: delete\n',
+    'changetype: modrdn\n',
+    'add: cn\n',
+    'delete: cn\n',
+    'replace: cn\n',
+    'increment: n\n',
+    '-\n',
+    'newrdn: cn=b\n',
+    'deleteoldrdn: 1\n',
+    'newsuperior: o=x\n',
+  ],
+  steps: { base: 10_000, perByte: 900 },
+  examples: () =>
+    buffers([
+      'version: 1\n\ndn: cn=a\nchangetype: add\ncn: a\n\ndn: cn=a\nchangetype: delete\n\n\n',
+      'dn: cn=a\nchangetype: modify\nadd: cn\ncn: b\ncn: c\n-\ndelete: sn\n-\nincrement: n\nn: 1\n-\n',
+      'dn: cn=a\r\nchangetype: modrdn\r\nnewrdn: cn=b\r\ndeleteoldrdn: 0\r\nnewsuperior: o=x\r\n\r\ndn: o=y\r\no: y\r\n',
+    ]),
+  run(input) {
+    const update = (lines: LdifLines, bytes: Buffer): LdifUpdate[] =>
+      [...lines.push(bytes), ...lines.end()].map(readLdifUpdate);
+    const whole = valueOrRefusal(() => update(new LdifLines(LIMITS), input));
+    const cut = valueOrRefusal(() => {
+      const cutter = new LdifCutter({ bytes: 40, records: 2, record: 5000 });
+      const size = 1 + ((input[0] ?? 0) & 0x1f);
+      const pieces: LdifPiece[] = [];
+      for (let at = 0; at < input.length; at += size)
+        pieces.push(...cutter.push(input.subarray(at, at + size)));
+      pieces.push(...cutter.end());
+      mustBeEqual(Buffer.concat(pieces.map(({ bytes }) => bytes)), input, 'pieces together');
+      return pieces.flatMap(({ bytes, line }) => update(new LdifLines(LIMITS, line), bytes));
+    });
+    mustBeEqual(cut, whole, 'updates from pieces');
   },
 };
 
