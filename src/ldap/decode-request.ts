@@ -70,7 +70,12 @@ function decodeBind(reader: BerReader): BindRequest {
 
 function decodeAuthentication(reader: BerReader): Authentication {
   if (reader.peek() === contextTag(0)) return { kind: 'simple', password: reader.octets(contextTag(0)) };
-  if (reader.peek() !== contextConstructed(3)) reader.fail('unknown kind of authentication');
+  if (reader.peek() !== contextConstructed(3)) {
+    // Another choice is well-formed (RFC 4511 §4, extensibility) but unsupported, as is a mechanism without a name.
+    if ((reader.peek() & 0xc0) !== 0x80) reader.fail('expected an authentication');
+    reader.skip();
+    return { kind: 'sasl', mechanism: '' };
+  }
   const outer = reader.enter(contextConstructed(3));
   const mechanism = reader.text();
   const credentials = reader.peek() === TAG.octetString ? reader.octets() : undefined;

@@ -68,18 +68,21 @@ describe('hostile clients', () => {
     await connection.send(1, bind(ADMINISTRATOR.dn, ADMINISTRATOR.password));
     const whoAmI = { op: 'extendedRequest', oid: EXTENDED.whoAmI } as const;
     await connection.send(2, whoAmI);
-    // [APPLICATION 0] with a version and a name, and an authentication that RFC 4511 does not know.
+    // A version and a name, and an authentication that RFC 4511 does not know; one that is none at all.
     await connection.write(Buffer.from('300c020103600702010304008100', 'hex'));
-    await connection.send(4, whoAmI);
-    const messages = await connection.until((m) => m.length === 4);
-    expect(codes(messages)).toEqual([0, 0, RESULT_CODE.protocolError, 0]);
+    await connection.send(4, bind(ADMINISTRATOR.dn, ADMINISTRATOR.password));
+    await connection.write(Buffer.from('300c020105600702010304000400', 'hex'));
+    await connection.send(6, whoAmI);
+    const messages = await connection.until((m) => m.length === 6);
+    const { authMethodNotSupported, protocolError } = RESULT_CODE;
+    expect(codes(messages)).toEqual([0, 0, authMethodNotSupported, 0, protocolError, 0]);
     const who = messages.flatMap(({ operation }) =>
       operation.op === 'extendedResponse' ? [String(operation.value)] : [],
     );
     expect(who).toEqual([`dn:${ADMINISTRATOR.dn}`, '']);
-    await connection.write(Buffer.from('300602010542010a', 'hex'));
+    await connection.write(Buffer.from('300602010742010a', 'hex'));
     await connection.closed;
-    expect(connection.messages).toHaveLength(4);
+    expect(connection.messages).toHaveLength(6);
   });
 
   it('who is sent away is told why: the server stops, the owner has had enough', async () => {
