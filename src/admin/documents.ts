@@ -159,6 +159,14 @@ export interface DomainDocument {
   readonly maxAge: string;
 }
 
+export interface SiteHubDocument {
+  readonly hub: string;
+  readonly fqdn: string;
+  readonly fingerprint: string;
+  /** `unknown`: nobody whom this hub trusts has let it in. */
+  readonly standing: 'this hub' | 'administrator' | 'endorsed' | 'unknown';
+}
+
 export interface SubscriptionDocument {
   readonly edge: string;
   readonly fqdn: string;

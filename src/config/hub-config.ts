@@ -81,6 +81,8 @@ export const hubConfigSchema = z.strictObject({
       configuration: duration('3min'),
       recipients: duration('5min'),
       topology: duration('5min'),
+      /** How often a shared configuration directory is asked whether another hub has changed it. */
+      site: duration('10s'),
     })
     .prefault({}),
   lease: z

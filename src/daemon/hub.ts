@@ -14,13 +14,17 @@ import type { HubTrustState } from '../subscription/trust-state.ts';
 import { SourceFollower } from '../sync/follow.ts';
 import { openMirror } from '../sync/mirror/open-mirror.ts';
 import type { Mirror } from '../sync/mirror/mirror.ts';
+import { siteDn } from '../subscription/topology-objects.ts';
 import { Organisation } from '../sync/organisation/organisation.ts';
+import { SiteMembers } from '../sync/organisation/site-members.ts';
 import { directoryRoutes, noDirectoryHere } from './directory-routes.ts';
 import { type DaemonParts, foreignIdentity, runDaemon } from './frame.ts';
 import { hubStoreFolder, openHubConfiguration } from './hub/configuration.ts';
 import { domainRoutes } from './hub/domain-routes.ts';
 import { EdgeRegister } from './hub/edge-facts.ts';
 import { Links } from './hub/links.ts';
+import { memberRoutes } from './hub/member-routes.ts';
+import { watchSite } from './hub/site-watch.ts';
 import { openSource } from './hub/source.ts';
 import { hubStatus, NO_SOURCE } from './hub/status.ts';
 import { subscriptionRoutes } from './hub/subscription-routes.ts';
@@ -70,6 +74,18 @@ async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
     site: config.site,
   });
   await organisation.ensure();
+  const members = new SiteMembers({
+    organisation,
+    directory: configuration.face,
+    shared: configuration.shared !== undefined,
+    base: configuration.base,
+    trust,
+    hub,
+    site: config.site,
+    lifetimeMs: config.credentials.lifetime,
+    random,
+    log: log.child('site'),
+  });
 
   let mirror: Mirror | undefined;
   let follower: SourceFollower | undefined;
@@ -94,6 +110,8 @@ async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
     organisation,
     hubName: config.name,
     mirror,
+    // Whoever has no source could only keep those away that have one.
+    standsBy: () => source === undefined && Object.keys(trust.value.peers).length > 0,
     lastConfirmed: () => follower?.lastConfirmed,
     lockMs: config.lease.lock,
     renewBelowMs: config.lease.renew_below,
@@ -134,6 +152,7 @@ async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
   const lifetimeMs = config.credentials.lifetime;
   const common = { organisation, links, register, clock, log, signal };
   subscriptionRoutes(app, { ...common, trust, hub, random, lifetimeMs });
+  memberRoutes(app, { members, links, clock });
   domainRoutes(app, common);
   syncRoutes(app, { ...common, follower, mirror });
   if (configuration.embedded === undefined) noDirectoryHere(app, config.configuration?.url ?? '');
@@ -155,6 +174,20 @@ async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
     Math.min(config.schedule.configuration, config.schedule.topology),
     lifecycle,
   );
+  if (configuration.shared !== undefined)
+    watchSite(
+      {
+        directory: configuration.shared,
+        site: siteDn(config.site, configuration.base),
+        members,
+        links,
+        everyMs: config.schedule.site,
+        clock,
+        log: log.child('site'),
+        signal,
+      },
+      lifecycle,
+    );
   const control = await serveControl(app, join(config.data, 'control.sock'));
   lifecycle.add('control socket', () => control.stop());
   log.info('hub is running', {

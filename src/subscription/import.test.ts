@@ -25,6 +25,7 @@ import {
   prepareRemoval,
   withEstablished,
 } from './import.ts';
+import { claimants, endorsed } from './membership.ts';
 import { edgeDn, hubDn, readTopologyObject, type TopologyObject } from './topology-objects.ts';
 import { findEdge } from './trust-state.ts';
 
@@ -96,8 +97,11 @@ describe('an import writes', () => {
         fqdn: 'edge1.perimeter.example',
         port: 50636,
         certificates: [edge.edge.identity.certificate.der],
-        statements: [edge.edge.sealingStatement],
+        statements: [edge.edge.sealingStatement, expect.any(Buffer) as Buffer],
       });
+      // Other hubs of the site trust the edge by this hub's word.
+      const [found] = endorsed('edge', claimants([edgeObject]), [hub.public.pin], edgeObject.statements);
+      expect(found?.pin).toBe(pin);
       expect(edgeObject.credentials.map(decodeCredentialRecord)).toMatchObject([
         {
           userName: 'ESRA.edge1.hub1.0',

@@ -17,11 +17,12 @@ import {
 } from '../credential/address-key.ts';
 import { asRecipient, type HubNode, issueCredential, resealBootstrap } from '../credential/issue.ts';
 import { DEFAULT_PASSWORD_POLICY } from '../credential/password.ts';
-import { decodeCredentialRecord } from '../credential/record.ts';
+import { decodeCredentialRecord, type SealingRecipient } from '../credential/record.ts';
 import { DEFAULT_LIFETIME_MS, firstWindow } from '../credential/schedule.ts';
 import type { AddRequest, DeleteRequest, ModifyRequest } from '../ldap/message.ts';
 import { PASSWORD_PURPOSE } from './edge-subscription.ts';
 import type { SubscriptionFile } from './file.ts';
+import { endorsement } from './membership.ts';
 import { addTopologyObject, edgeDn, hubDn } from './topology-objects.ts';
 import { findEdge, type HubTrustState, type SubscribedEdge, withUsed } from './trust-state.ts';
 import { expectFingerprint, type ValidatedSubscription, validateSubscription } from './validate.ts';
@@ -42,11 +43,18 @@ export interface ImportOptions {
   /** Life of the ESRA; 30 d unless told. */
   readonly lifetimeMs?: number | undefined;
   readonly random: Random;
+  readonly peers?: readonly PeerRecipient[];
   /**
    * For an unsigned file: what the session that tried it found out. A bind with the file's password succeeded at a server that showed the file's
    * certificate, and this is its sealing statement.
    */
   readonly provenByBind?: { readonly sealingStatement: Uint8Array } | undefined;
+}
+
+/** Another hub of the site, which is handed the key of the new edge's addresses. */
+export interface PeerRecipient {
+  readonly name: string;
+  readonly recipient: SealingRecipient;
 }
 
 export interface ImportPlan {
@@ -165,6 +173,15 @@ export async function prepareImport(options: ImportOptions): Promise<ImportPlan>
   const named = { fqdn: peer.fqdn, createdAt: now };
   const keyForEdge = await createAddressKeyRecord(addressKey, named, peer, hub.identity);
   const keyForHub = await createAddressKeyRecord(addressKey, named, asRecipient(hub), hub.identity);
+  const keysForPeers: ConfigurationChange[] = [];
+  for (const { name, recipient } of options.peers ?? []) {
+    const sealed = await createAddressKeyRecord(addressKey, named, recipient, hub.identity);
+    keysForPeers.push({
+      op: 'modifyRequest',
+      dn: hubDn(name, site, base),
+      changes: [{ kind: 'add', attribute: { type: 'posternSealedKey', values: [sealed] } }],
+    });
+  }
   addressKey.key.erase();
   if (file.password.kind === 'sealed') password.erase();
 
@@ -188,7 +205,8 @@ export async function prepareImport(options: ImportOptions): Promise<ImportPlan>
       fqdn: peer.fqdn,
       port: file.port,
       certificates: [subscription.certificate.der],
-      statements: [statement],
+      // Other hubs of the site, now or later, trust the edge by this hub's word.
+      statements: [statement, endorsement(hub, 'edge', peer, now)],
       credentials: [issued.recordForEdge],
       sealedKeys: [keyForEdge],
     }),
@@ -200,6 +218,7 @@ export async function prepareImport(options: ImportOptions): Promise<ImportPlan>
         { kind: 'add', attribute: { type: 'posternSealedKey', values: [keyForHub] } },
       ],
     },
+    ...keysForPeers,
   ];
   return {
     subscription,

@@ -69,7 +69,7 @@ export const edgeTrustSchema = z.strictObject({
 });
 export type EdgeTrustState = z.infer<typeof edgeTrustSchema>;
 
-/** An edge that this hub imported or, later, heard of from another hub. Kept under `nameKey(name)`. */
+/** An edge that this hub imported, or heard of from another hub. Kept under `nameKey(name)`. */
 export const subscribedEdgeSchema = z.strictObject({
   name: z.string(),
   fqdn: z.string(),
@@ -99,10 +99,22 @@ export const subscribedEdgeSchema = z.strictObject({
 });
 export type SubscribedEdge = z.infer<typeof subscribedEdgeSchema>;
 
+/** Another hub of the site that this one trusts. Kept under `nameKey(name)`. */
+export const peerHubSchema = z.strictObject({
+  name: z.string(),
+  fqdn: z.string(),
+  pin: pinSchema,
+  admittedAt: timeField,
+  /** By the administrator's word at this hub, or by the statement of a hub that is trusted. */
+  admittedBy: z.enum(['administrator', 'endorsed']),
+});
+export type PeerHub = z.infer<typeof peerHubSchema>;
+
 export const hubTrustSchema = z.strictObject({
   ...nodeShape,
   role: z.literal('hub'),
   edges: z.record(z.string(), subscribedEdgeSchema),
+  peers: z.record(z.string(), peerHubSchema).default({}),
   usedSubscriptions: z.array(usedSubscriptionSchema),
   /** Last account number of edges that were removed: numbers are never used again. */
   retiredNumbers: z.record(z.string(), z.int().min(0)),
@@ -125,7 +137,15 @@ export function newEdgeTrust(node: Omit<NodeTrust, 'version'>): EdgeTrustState {
 }
 
 export function newHubTrust(node: Omit<NodeTrust, 'version'>): HubTrustState {
-  return { version: VERSION, role: 'hub', ...node, edges: {}, usedSubscriptions: [], retiredNumbers: {} };
+  return {
+    version: VERSION,
+    role: 'hub',
+    ...node,
+    edges: {},
+    peers: {},
+    usedSubscriptions: [],
+    retiredNumbers: {},
+  };
 }
 
 export function findEdge(state: Pick<HubTrustState, 'edges'>, name: string): SubscribedEdge | undefined {

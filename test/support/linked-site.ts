@@ -101,6 +101,7 @@ export class LinkedSite implements AsyncDisposable {
   /** A link of this hub; `change` for what is to be different. Stopped with the site. */
   link(change: Partial<EdgeLinkOptions> = {}): EdgeLink {
     const link = new EdgeLink({
+      standsBy: () => false,
       name: NAME,
       hubName: 'hub1',
       target: () => this.organisation.target(NAME, systemClock.now()),

@@ -1,7 +1,8 @@
-/** `postern hub run|key`: the hub daemon, and the public key that a subscription file can be sealed to. */
+/** `postern hub run|key|list|join|approve`: the hub daemon, its public key, and the hubs of the site. */
 import { buildCommand, buildRouteMap } from '@stricli/core';
-import { type Context, guarded, hubConfig, hubDaemon } from '../context.ts';
-import { configFlag } from '../flags.ts';
+import type { SiteHubDocument } from '../../admin/documents.ts';
+import { type Context, guarded, hubConfig, hubDaemon, print } from '../context.ts';
+import { common, commonAliases, type CommonFlags, configFlag } from '../flags.ts';
 
 interface Flags {
   readonly config?: string;
@@ -31,4 +32,90 @@ const key = buildCommand({
   },
 });
 
-export const hubRoutes = buildRouteMap({ docs: { brief: 'The hub daemon' }, routes: { run, key } });
+const list = buildCommand({
+  docs: { brief: 'List the hubs of the site, and which of them this one trusts' },
+  parameters: { flags: common, aliases: commonAliases },
+  func(this: Context, flags: CommonFlags) {
+    return guarded(this, async () => {
+      const hubs = await hubDaemon(this, flags.config).call<SiteHubDocument[]>('GET', '/v1/hubs');
+      print(this, flags.json, hubs, () =>
+        hubs
+          .map((hub) => `${hub.hub} (${hub.fqdn}), ${STANDING[hub.standing]}\n  ${hub.fingerprint}`)
+          .join('\n'),
+      );
+    });
+  },
+});
+
+const STANDING: Record<SiteHubDocument['standing'], string> = {
+  'this hub': 'this hub',
+  administrator: 'trusted: let in here',
+  endorsed: 'trusted: let in by a hub that is trusted',
+  unknown: 'NOT trusted',
+};
+
+const fingerprint = {
+  kind: 'parsed',
+  parse: String,
+  placeholder: 'HEX',
+  brief: 'Fingerprint that "postern hub list" shows on that hub itself',
+} as const;
+
+interface MemberFlags extends CommonFlags {
+  readonly fingerprint: string;
+}
+
+const join = buildCommand({
+  docs: { brief: 'Join the site of a hub that is there: from now on its word counts at this one' },
+  parameters: { flags: { ...common, fingerprint }, aliases: commonAliases },
+  func(this: Context, flags: MemberFlags) {
+    return guarded(this, async () => {
+      const daemon = hubDaemon(this, flags.config);
+      const joined = await daemon.call<SiteHubDocument>('POST', '/v1/hubs/join', {
+        fingerprint: flags.fingerprint,
+      });
+      const own = (await daemon.call<SiteHubDocument[]>('GET', '/v1/hubs')).find(
+        (hub) => hub.standing === 'this hub',
+      );
+      print(
+        this,
+        flags.json,
+        joined,
+        () =>
+          `joined the site of ${joined.hub} (${joined.fqdn})\nif it has not been done yet, let this hub in there:\n  postern hub approve ${own?.hub} --fingerprint "${own?.fingerprint}"`,
+      );
+    });
+  },
+});
+
+const approve = buildCommand({
+  docs: { brief: 'Let a hub into the site: it may push to every edge from then on' },
+  parameters: {
+    flags: { ...common, fingerprint },
+    aliases: commonAliases,
+    positional: {
+      kind: 'tuple',
+      parameters: [{ parse: String, placeholder: 'HUB', brief: 'Its name' }],
+    },
+  },
+  func(this: Context, flags: MemberFlags, hub: string) {
+    return guarded(this, async () => {
+      const approved = await hubDaemon(this, flags.config).call<SiteHubDocument>('POST', '/v1/hubs/approve', {
+        hub,
+        fingerprint: flags.fingerprint,
+      });
+      print(
+        this,
+        flags.json,
+        approved,
+        () =>
+          `${approved.hub} (${approved.fqdn}) is let in; it makes its accounts within a moment, once it has joined`,
+      );
+    });
+  },
+});
+
+export const hubRoutes = buildRouteMap({
+  docs: { brief: 'The hub daemon, and the hubs of the site' },
+  routes: { run, key, list, join, approve },
+});

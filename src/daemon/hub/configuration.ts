@@ -35,6 +35,8 @@ export interface HubConfiguration {
   /** Suffix below which everything stands. */
   readonly base: string;
   readonly embedded: OpenConfiguration | undefined;
+  /** The same as `face`, when it is somebody's server, which other hubs may use, too. */
+  readonly shared: LdapConfigurationDirectory | undefined;
 }
 
 /** The table [configuration] decides. Throws `config.invalid` and what opening throws. */
@@ -45,13 +47,13 @@ export async function openHubConfiguration(
   const { shared, clock } = options;
   if (shared === undefined) {
     const opened = await openConfiguration(options, lifecycle);
-    return { face: embedded(opened.directory), base: '', embedded: opened };
+    return { face: embedded(opened.directory), base: '', embedded: opened, shared: undefined };
   }
   const server = { ...(await openServerTable('configuration', shared)), clock };
   parseServer(server);
   const face = new LdapConfigurationDirectory(server);
   lifecycle.add('configuration directory', () => face[Symbol.asyncDispose]());
-  return { face, base: shared.base, embedded: undefined };
+  return { face, base: shared.base, embedded: undefined, shared: face };
 }
 
 export interface OpenConfiguration {

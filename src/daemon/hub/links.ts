@@ -13,6 +13,7 @@ export interface LinksOptions {
   readonly hubName: string;
   /** Undefined: no source is configured. */
   readonly mirror: MirrorView | undefined;
+  readonly standsBy: () => boolean;
   readonly lastConfirmed: () => number | undefined;
   readonly lockMs: number;
   readonly renewBelowMs: number;

@@ -3,6 +3,7 @@
  * was lost. What belongs together is written in one transaction (RFC 5805) where the server has them, elsewhere in the given order, in which
  * everything that reads it copes with the rest missing.
  */
+import { createHash } from 'node:crypto';
 import { PosternError } from '../../base/error.ts';
 import { resultCodeOf } from '../../ldap/client-error.ts';
 import type { LdapClient } from '../../ldap/client.ts';
@@ -48,6 +49,19 @@ export class LdapConfigurationDirectory implements ConfigurationDirectory, Async
     const applied = this.#turn.then(() => this.#apply(changes));
     this.#turn = applied.catch(() => undefined);
     return applied;
+  }
+
+  /** Changes with everything below `base`, and costs little to ask for. */
+  async stamp(base: string): Promise<string> {
+    const { client } = await this.#connected();
+    const hash = createHash('sha256');
+    const search = { base, attributes: ['entryCSN', 'modifyTimestamp', 'uSNChanged'] };
+    for await (const { operation } of client.search(search, NOTHING_THERE)) {
+      if (operation.op !== 'searchResultEntry') continue;
+      const values = operation.attributes.flatMap((attribute) => attribute.values.map(String)).sort();
+      hash.update(`${operation.dn}\n${values.join('\n')}\n\n`);
+    }
+    return hash.digest('hex');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -2,8 +2,10 @@
  * The organisation as a hub sees it: site, hubs, edges, domains in the configuration directory, joined with what this hub
  * alone knows (its trust store). Makes the targets that the links to the edges work from.
  */
-import { PosternError } from '../../base/error.ts';
+import { isPosternError, PosternError } from '../../base/error.ts';
 import type { Secret } from '../../base/secret.ts';
+import { samePin } from '../../certificate/pin.ts';
+import { claimedIssuer } from '../../certificate/statement.ts';
 import type { TrustStore } from '../../certificate/trust-store.ts';
 import {
   decodeAddressKeyRecord,
@@ -13,15 +15,17 @@ import {
 import { credentialsToTry, type HubNode, openOwnCredential, ownCredentials } from '../../credential/issue.ts';
 import { createAddressHasher } from '../../directory/address/hasher.ts';
 import { resultCodeOf } from '../../ldap/client-error.ts';
-import type { AddRequest, ModifyRequest } from '../../ldap/message.ts';
+import type { AddRequest, Attribute, ModifyRequest } from '../../ldap/message.ts';
 import { RESULT_CODE } from '../../ldap/result-code.ts';
 import {
   establishedChanges,
   type ImportOptions,
+  type PeerRecipient,
   prepareImport,
   prepareRemoval,
   withEstablished,
 } from '../../subscription/import.ts';
+import { claimants, recipientOf, trustedPins } from '../../subscription/membership.ts';
 import {
   addTopologyObject,
   edgeForEdge,
@@ -87,10 +91,23 @@ export class Organisation {
         changes: [
           replace('posternFqdn', [Buffer.from(own.fqdn)]),
           replace('posternCertificate', own.certificates),
-          replace('posternStatement', own.statements),
+          replace('posternStatement', [...own.statements, ...this.#saidByOthers(present.attributes)]),
         ],
       },
     ]);
+  }
+
+  /** What other hubs state of this one stays. */
+  #saidByOthers(attributes: readonly Attribute[]): Buffer[] {
+    const { pin } = this.#options.hub.identity;
+    return (readTopologyObject(attributes)?.statements ?? []).filter((bytes) => {
+      try {
+        return !samePin(claimedIssuer(bytes), pin);
+      } catch (error) {
+        if (isPosternError(error)) return false;
+        throw error;
+      }
+    });
   }
 
   // --- domains ---
@@ -128,18 +145,21 @@ export class Organisation {
   }
 
   async edgeNames(): Promise<string[]> {
-    const objects = await this.#topology('Edges');
+    const objects = await this.topology('Edges');
     return objects.map((edge) => edge.name);
   }
 
   /** Prepares and writes an import: trust first, so that a crash leaves an edge that `remove` ends. */
-  async importSubscription(options: Omit<ImportOptions, 'hub' | 'site' | 'trust' | 'edgesPresent'>) {
+  async importSubscription(
+    options: Omit<ImportOptions, 'hub' | 'site' | 'trust' | 'edgesPresent' | 'peers'>,
+  ) {
     const { directory, hub, site, base, trust } = this.#options;
     const plan = await prepareImport({
       ...options,
       hub,
       site,
       base,
+      peers: await this.#peerRecipients(),
       trust: trust.value,
       edgesPresent: await this.edgeNames(),
     });
@@ -153,9 +173,21 @@ export class Organisation {
     return plan;
   }
 
+  /** The other hubs of the site: each will push to a new edge one day. */
+  async #peerRecipients(): Promise<PeerRecipient[]> {
+    const { trust } = this.#options;
+    const peers = Object.values(trust.value.peers);
+    if (peers.length === 0) return [];
+    return claimants(await this.topology('Hubs')).flatMap((found) =>
+      peers.some(({ pin }) => samePin(pin, found.pin))
+        ? [{ name: found.object.name, recipient: recipientOf(found) }]
+        : [],
+    );
+  }
+
   async removeSubscription(edgeName: string): Promise<void> {
     const { directory, hub, site, base, trust } = this.#options;
-    const own = await this.#own();
+    const own = await this.own();
     const present = await this.edgeNames();
     const plan = prepareRemoval(edgeName, {
       trust: trust.value,
@@ -173,7 +205,7 @@ export class Organisation {
   async established(edgeName: string, now: number): Promise<void> {
     const { directory, hub, site, base, trust } = this.#options;
     if (findEdge(trust.value, edgeName)?.establishedAt !== undefined) return;
-    const changes = establishedChanges(edgeName, await this.#own(), { hub: hub.name, site, base });
+    const changes = establishedChanges(edgeName, await this.own(), { hub: hub.name, site, base });
     if (changes.length > 0) await directory.apply(changes);
     await trust.update((draft) => withEstablished(draft, edgeName, now));
   }
@@ -183,7 +215,7 @@ export class Organisation {
     edgeName: string,
     now: number,
   ): Promise<{ userName: string; expiresAt: number } | undefined> {
-    const own = ownCredentials((await this.#own()).credentials, this.#options.hub, edgeName);
+    const own = ownCredentials((await this.own()).credentials, this.#options.hub, edgeName);
     return credentialsToTry(own, now).at(0) ?? own.credentials.at(-1);
   }
 
@@ -193,7 +225,7 @@ export class Organisation {
     const edge = findEdge(trust.value, edgeName);
     if (edge === undefined)
       throw new PosternError('subscription.unknown', `no edge ${edgeName} is subscribed`);
-    const own = await this.#own();
+    const own = await this.own();
     const usable = credentialsToTry(ownCredentials(own.credentials, hub, edge.name), now);
     // Until the edge has taken an ESRA there is none on it: the bootstrap account first spares it a refused bind.
     const first = edge.establishedAt === undefined ? 'bootstrap' : 'esra';
@@ -213,11 +245,12 @@ export class Organisation {
     const digestKey = deriveDigestKey(key.reveal());
     key.erase();
     const [hubs, edges, domains] = [
-      await this.#topology('Hubs'),
-      await this.#topology('Edges'),
+      await this.topology('Hubs'),
+      await this.topology('Edges'),
       await this.domains(),
     ];
     return {
+      awaited: edge.establishedAt === undefined && edge.subscriptionId === '',
       address: { name: edge.name, host: edge.fqdn, port: edge.port, pins: edge.pins, identity: hub.identity },
       credentials,
       hash: (address) => hasher.hash(address),
@@ -235,7 +268,7 @@ export class Organisation {
     for (const bytes of own.sealedKeys) {
       const record = decodeAddressKeyRecord(bytes);
       if (record.keyId !== edge.addressKeyId) continue;
-      verifyAddressKeyRecord(record, hub.identity.pin);
+      verifyAddressKeyRecord(record, trustedPins(this.#options.trust.value, hub));
       return (await openAddressKeyRecord(record, hub.sealingKeys)).key;
     }
     throw new PosternError(
@@ -247,7 +280,8 @@ export class Organisation {
     );
   }
 
-  async #own(): Promise<TopologyObject> {
+  /** This hub's own object. */
+  async own(): Promise<TopologyObject> {
     const { directory, hub, site, base } = this.#options;
     const entry = await directory.read(hubDn(hub.name, site, base));
     const object = entry === undefined ? undefined : readTopologyObject(entry.attributes);
@@ -256,7 +290,8 @@ export class Organisation {
     return object;
   }
 
-  async #topology(container: 'Hubs' | 'Edges'): Promise<TopologyObject[]> {
+  /** Hubs or edges of the site, as their objects say. */
+  async topology(container: 'Hubs' | 'Edges'): Promise<TopologyObject[]> {
     const { directory, site, base } = this.#options;
     const entries = await directory.list(`cn=${container},${siteDn(site, base)}`);
     return entries.flatMap((entry) => readTopologyObject(entry.attributes) ?? []);

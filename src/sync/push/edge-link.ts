@@ -24,6 +24,8 @@ import { TransactionWriter } from './transaction-writer.ts';
 export interface EdgeTarget extends ConfigurationTarget {
   readonly address: Omit<EdgeSessionOptions, 'identity' | 'clock' | 'signal'> &
     Pick<EdgeSessionOptions, 'identity'>;
+  /** This hub's first account is on its way to the edge by the hub that holds the lease. */
+  readonly awaited?: boolean;
   /** In the order in which they are to be tried: ESRAs and, if there is one, the bootstrap credential. */
   readonly credentials: readonly PresentableCredential[];
   /** Hashes a canonical address with this edge's key. */
@@ -36,6 +38,8 @@ export interface EdgeLinkOptions {
   readonly target: () => Promise<EdgeTarget>;
   /** Undefined: this hub has no source, and leaves the recipients of the edge alone. */
   readonly mirror: MirrorView | undefined;
+  /** While true, the lease is left to the other hubs of the site. */
+  readonly standsBy: () => boolean;
   readonly lastConfirmed: () => number | undefined;
   readonly clock: Clock;
   readonly random: Random;
@@ -113,6 +117,7 @@ export class EdgeLink {
   #push: RecipientPush | undefined;
   #leaseId: Buffer | undefined;
   #compareAll = false;
+  #awaited = false;
   /** Raised with every change of the configuration. */
   #configuration = 0;
 
@@ -183,13 +188,15 @@ export class EdgeLink {
           continue;
         }
         const failures = this.#status.consecutiveFailures + 1;
-        const standby = isPosternError(error, 'lease.held');
+        const standby = this.#awaited && isPosternError(error, 'credential.invalid');
         delay = standby ? STANDBY_MS : backoffDelay(failures, BACKOFF, random);
         this.#update({
-          state: stateAfter(error),
+          state: standby ? 'Skipped' : stateAfter(error),
           holdsLease: false,
           consecutiveFailures: standby ? 0 : failures,
-          failureDetail: describeFailure(error),
+          failureDetail: standby
+            ? 'the account of this hub is on its way to the edge, by the hub that holds the lease'
+            : describeFailure(error),
         });
         if (standby) log.debug('standing by', { edge: name, error });
         else
@@ -206,8 +213,9 @@ export class EdgeLink {
   }
 
   async #session(signal: AbortSignal): Promise<void> {
-    const { clock, log, name } = this.#options;
+    const { log, name } = this.#options;
     let target = await this.#options.target();
+    this.#awaited = target.awaited === true;
     let session = await this.#open(target, signal);
     if (session.credential.kind === 'bootstrap') {
       log.info('first session: installing topology and credentials', { edge: name });
@@ -227,22 +235,7 @@ export class EdgeLink {
     try {
       signal.throwIfAborted();
       await this.#options.onEstablished(session.credential.userName);
-      lease = await takeLease(
-        {
-          client,
-          clock,
-          holder: this.#options.hubName,
-          lockMs: this.#options.lockMs,
-          renewBelowMs: this.#options.renewBelowMs,
-          onLost: (error) =>
-            client.destroy(
-              isPosternError(error)
-                ? error
-                : new PosternError('lease.lost', 'the lease could not be renewed', { cause: error }),
-            ),
-        },
-        this.#leaseId,
-      );
+      lease = await this.#takeLease(client, signal);
       this.#leaseId = lease.leaseId;
       this.#client = client;
       this.#update({ holdsLease: true, credential: session.credential.userName });
@@ -256,6 +249,34 @@ export class EdgeLink {
       await leaving;
       await lease?.stop(false);
       client.unbind();
+    }
+  }
+
+  /** Stands by on the same connection while another hub has the lease: it may go away at any time. */
+  async #takeLease(client: LdapClient, signal: AbortSignal): Promise<HeldLease> {
+    const { clock, hubName, lockMs, renewBelowMs, standsBy, log, name } = this.#options;
+    const onLost = (error: unknown): void =>
+      client.destroy(
+        isPosternError(error)
+          ? error
+          : new PosternError('lease.lost', 'the lease could not be renewed', { cause: error }),
+      );
+    for (;;) {
+      let why = 'this hub has no [source]: the other hubs of the site push to this edge';
+      if (!standsBy()) {
+        try {
+          return await takeLease(
+            { client, clock, holder: hubName, lockMs, renewBelowMs, onLost },
+            this.#leaseId,
+          );
+        } catch (error) {
+          if (!isPosternError(error, 'lease.held')) throw error;
+          why = describeFailure(error);
+        }
+      }
+      if (this.#status.state !== 'Skipped') log.info('standing by', { edge: name, why });
+      this.#update({ state: 'Skipped', holdsLease: false, consecutiveFailures: 0, failureDetail: why });
+      await clock.sleep('link.standby', STANDBY_MS, signal);
     }
   }
 
@@ -356,7 +377,6 @@ export class EdgeLink {
 }
 
 function stateAfter(error: unknown): LinkState {
-  if (isPosternError(error, 'lease.held')) return 'Skipped';
   if (isPosternError(error, 'credential.expired', 'credential.invalid')) return 'Expired';
   if (isPosternError(error, 'source.unavailable', 'source.behind', 'source.incomplete'))
     return 'DirectoryError';

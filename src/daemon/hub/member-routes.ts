@@ -1,0 +1,37 @@
+/** Control routes for the hubs of a site: list, join, approve. */
+import type { Hono } from 'hono';
+import { z } from 'zod';
+import type { SiteHubDocument } from '../../admin/documents.ts';
+import type { Clock } from '../../base/clock.ts';
+import { formatFingerprint, parsePin } from '../../certificate/pin.ts';
+import type { SiteHub, SiteMembers } from '../../sync/organisation/site-members.ts';
+import { parseBody } from '../route-body.ts';
+import type { Links } from './links.ts';
+
+const joinBody = z.strictObject({ fingerprint: z.string().max(200) });
+const approveBody = joinBody.extend({ hub: z.string().max(100) });
+
+export function memberRoutes(
+  app: Hono,
+  { members, links, clock }: { members: SiteMembers; links: Links; clock: Clock },
+): void {
+  app.get('/v1/hubs', async (context) => context.json((await members.hubs()).map(document)));
+
+  app.post('/v1/hubs/join', async (context) => {
+    const { fingerprint } = await parseBody(context, joinBody);
+    const joined = await members.join(parsePin(fingerprint), clock.now());
+    for (const edge of await members.adopt(clock.now())) links.start(edge.name);
+    return context.json(document(joined));
+  });
+
+  app.post('/v1/hubs/approve', async (context) => {
+    const { hub, fingerprint } = await parseBody(context, approveBody);
+    const approved = await members.approve(hub, parsePin(fingerprint), clock.now());
+    links.poke();
+    return context.json(document(approved));
+  });
+}
+
+function document({ name, fqdn, pin, standing }: SiteHub): SiteHubDocument {
+  return { hub: name, fqdn, fingerprint: formatFingerprint(pin), standing };
+}

@@ -1,0 +1,108 @@
+/**
+ * The hubs of a site among each other: who is trusted, and what a hub that joins is handed by one that is there, so that nobody subscribes an
+ * edge again. What stands in the configuration directory is claims; what counts is a pin that an administrator named, and statements that lead
+ * from it. Decides and makes; writes nothing.
+ */
+import { isPosternError, PosternError } from '../base/error.ts';
+import { endorsedMembers } from '../certificate/chain.ts';
+import { parseCertificate } from '../certificate/parse.ts';
+import { formatFingerprint, type Pin, samePin } from '../certificate/pin.ts';
+import { stateMembership, verifyClaim } from '../certificate/statement.ts';
+import { nameKey, sameFqdn, sameName } from '../credential/account-name.ts';
+import type { HubNode } from '../credential/issue.ts';
+import type { SealingRecipient } from '../credential/record.ts';
+import type { TopologyObject } from './topology-objects.ts';
+import type { HubTrustState, PeerHub } from './trust-state.ts';
+
+/** A hub's or an edge's object whose certificate can be read. */
+export interface Claimant {
+  readonly object: TopologyObject;
+  readonly pin: Pin;
+}
+
+/** Objects without a usable certificate are passed over. */
+export function claimants(objects: readonly TopologyObject[]): Claimant[] {
+  return objects.flatMap((object) => {
+    try {
+      return [{ object, pin: parseCertificate(object.certificates[0] ?? Buffer.alloc(0)).pin }];
+    } catch (error) {
+      if (isPosternError(error)) return [];
+      throw error;
+    }
+  });
+}
+
+/** The pins whose statements count at this hub. */
+export function trustedPins(trust: Pick<HubTrustState, 'peers'>, self: HubNode): Pin[] {
+  return [self.identity.pin, ...Object.values(trust.peers).map(({ pin }) => pin)];
+}
+
+/** Whom the trusted endorse, among those who show the endorsed key under the endorsed name. */
+export function endorsed(
+  role: 'hub' | 'edge',
+  candidates: readonly Claimant[],
+  roots: readonly Pin[],
+  statements: readonly Uint8Array[],
+): Claimant[] {
+  const members = endorsedMembers(roots, statements).filter((member) => member.role === role);
+  return candidates.filter(({ object, pin }) =>
+    members.some((member) => samePin(member.pin, pin) && sameFqdn(member.name, object.fqdn)),
+  );
+}
+
+/** What a claimant can have sealed to itself. Throws `statement.invalid` when it states no sealing key. */
+export function recipientOf({ object, pin }: Claimant): SealingRecipient & { readonly statedAt: number } {
+  for (const statement of object.statements) {
+    try {
+      const { claim, issuedAt } = verifyClaim(statement, pin, 'sealingKey', object.fqdn);
+      return { pin, sealingKey: claim.publicKey, statedAt: issuedAt };
+    } catch (error) {
+      if (!isPosternError(error)) throw error;
+    }
+  }
+  throw new PosternError('statement.invalid', `${object.name} states no sealing key`, {
+    hint: 'is its daemon running with this configuration directory? it states the key when it starts',
+  });
+}
+
+/** The hub with this key. Throws `not-found`, `pin.mismatch`. */
+export function findHub(candidates: readonly Claimant[], name: string | undefined, pin: Pin): Claimant {
+  const found =
+    name === undefined
+      ? candidates.find((one) => samePin(one.pin, pin))
+      : candidates.find((one) => sameName(one.object.name, name));
+  if (found === undefined) {
+    throw new PosternError(
+      'not-found',
+      name === undefined
+        ? 'no hub of this site has that fingerprint'
+        : `there is no hub ${name} in this site`,
+      { hint: '"postern hub list" shows those that are there; a hub appears when its daemon has started' },
+    );
+  }
+  if (samePin(found.pin, pin)) return found;
+  throw new PosternError('pin.mismatch', `hub ${found.object.name} has another key than the one expected`, {
+    hint: 'compare with what "postern hub list" says on that hub itself',
+    fields: { expected: formatFingerprint(pin), found: formatFingerprint(found.pin) },
+  });
+}
+
+export function withPeer(
+  trust: HubTrustState,
+  { object, pin }: Claimant,
+  admittedBy: PeerHub['admittedBy'],
+  now: number,
+): HubTrustState {
+  const peer: PeerHub = { name: object.name, fqdn: object.fqdn, pin, admittedAt: now, admittedBy };
+  return { ...trust, peers: { ...trust.peers, [nameKey(object.name)]: peer } };
+}
+
+/** "This key is a hub (an edge) of ours." */
+export function endorsement(
+  self: HubNode,
+  role: 'hub' | 'edge',
+  member: { readonly fqdn: string; readonly pin: Pin },
+  now: number,
+): Buffer {
+  return stateMembership(self.identity, { pin: member.pin, role }, { subject: member.fqdn, issuedAt: now });
+}
