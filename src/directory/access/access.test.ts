@@ -6,7 +6,7 @@ import type { LdapClient } from '../../ldap/client.ts';
 import { CONTROL } from '../../ldap/control.ts';
 import { decodeReadResult, encodeAssertion, encodeReadRequest } from '../../ldap/control-values.ts';
 import { parseFilter } from '../../ldap/filter.ts';
-import { encodeSyncRequest } from '../../ldap/sync-values.ts';
+import { decodeSyncDone, encodeSyncRequest } from '../../ldap/sync-values.ts';
 import type { AccessRule } from './access.ts';
 
 const BASE = 'dc=example,dc=org';
@@ -229,6 +229,42 @@ describe('access rules', () => {
       },
     ]);
     expect(Object.keys((await find(reader, '(mail=*)', ['1.1'])).entries)).toEqual([ANN]);
+  });
+});
+
+describe('content synchronisation', () => {
+  it('names no hidden entry, be it changed or gone', async () => {
+    await using served = await site();
+    const follower = (client: LdapClient) => async (cookie: Buffer) => {
+      const value = encodeSyncRequest({ mode: 'refreshOnly', reloadHint: false, cookie });
+      const controls = [{ oid: CONTROL.syncRequest, critical: true, value }];
+      const stream = client.search({ base: client === admin ? BASE : `ou=people,${BASE}` }, { controls });
+      let seen = '';
+      for await (const { operation, controls: states } of stream) {
+        if (operation.op === 'intermediateResponse') seen += operation.value?.toString('hex');
+        for (const { value: state } of states) seen += state?.toString('hex');
+      }
+      const done = decodeSyncDone((await stream.done).controls[0]?.value);
+      return { seen, cookie: done.cookie ?? Buffer.alloc(0) };
+    };
+    const admin = await served.client();
+    const followers = [follower(admin), follower(await as(served, 'operator'))] as const;
+    const cookies = [
+      (await followers[0](Buffer.alloc(0))).cookie,
+      (await followers[1](Buffer.alloc(0))).cookie,
+    ] as const;
+    const uuid = (name: string): string => served.directory.readEntry(name)?.uuid.toString('hex') ?? 'none';
+    const [hidden, ann] = [uuid(`ou=hidden,${BASE}`), uuid(ANN)];
+    const attribute = { type: 'description', values: [Buffer.from('other')] };
+    const dn = `ou=hidden,${BASE}`;
+    await served.directory.apply([
+      { request: { op: 'modifyRequest', dn, changes: [{ kind: 'replace', attribute }] } },
+      { request: { op: 'deleteRequest', dn } },
+    ]);
+    expect((await followers[0](cookies[0])).seen).toContain(hidden);
+    const { seen } = await followers[1](cookies[1]);
+    expect(seen).toContain(ann);
+    expect(seen).not.toContain(hidden);
   });
 });
 

@@ -172,6 +172,20 @@ export class AccessControl {
     return this.#secrets.has(type);
   }
 
+  /** True when a rule lets the session see every entry there is. */
+  seesEverything(session: Session): boolean {
+    const { role } = session.identity;
+    if (role === SYSTEM_ROLE) return true;
+    return this.#policy.rules.some(
+      ({ roles, subtree, scope, rights, inTransaction }) =>
+        (roles.includes('*') || roles.includes(role)) &&
+        subtree === '' &&
+        (scope ?? 'subtree') === 'subtree' &&
+        inTransaction !== true &&
+        (rights.includes('search') || rights.includes('read')),
+    );
+  }
+
   /** True when some rule lets the session change something somewhere. */
   mayChange(session: Session): boolean {
     return this.#mayAny(session, CHANGES, this.#changers);

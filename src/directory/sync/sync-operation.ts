@@ -121,7 +121,12 @@ class SyncOperation implements Operation {
     this.#to = database.lastChange;
     const { cookie } = this.#sync;
     this.#from = cookie === undefined || cookie.length === 0 ? undefined : sync.position(cookie, this.#to);
-    if (this.#from !== undefined) this.#updates = new Updates(database, sync.since(this.#from));
+    if (this.#from !== undefined) {
+      const since = sync.since(this.#from);
+      // What has changed and is not found would be named as gone: only for those who may know of all there is.
+      const mayKnowAll = directory.access.seesEverything(session) || since?.uuids.size === 0;
+      this.#updates = new Updates(database, mayKnowAll ? since : undefined);
+    }
     if (this.persistent) this.#unsubscribe = directory.onChange((changes) => this.#onChanges(changes));
     // Nothing has happened since: no need to look at anything.
     if (this.#updates?.isEmpty === true) return this.#endRefresh();
