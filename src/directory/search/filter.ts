@@ -13,6 +13,7 @@ import { SYNTAX, SYNTAXES } from '../schema/syntax.ts';
 import {
   ALWAYS_UNDEFINED,
   And,
+  AnyTypeMatcher,
   constant,
   FALSE,
   type Matcher,
@@ -246,12 +247,11 @@ function compileExtensible(filter: Extract<Filter, { kind: 'extensible' }>, opti
   const test = valueTest(rule, filter.value, options);
   if (set !== undefined && !isUsable(rule, set.type)) return ALWAYS_UNDEFINED;
   if (test === undefined) return ALWAYS_UNDEFINED;
-  const sets =
-    set !== undefined
-      ? [set]
-      : typesOfRule(rule, options).map((type) => new DescriptorSet(database, type, []));
-  const parts: Matcher[] = sets.map((s) => new ValueMatcher(s, test));
-  if (filter.dnAttributes) parts.push(new NameMatcher(set?.type, test, new Set(sets.map((s) => s.type))));
+  const types = new Set(set === undefined ? typesOfRule(rule, options) : [set.type]);
+  const parts: Matcher[] = [
+    set === undefined ? new AnyTypeMatcher(types, test) : new ValueMatcher(set, test),
+  ];
+  if (filter.dnAttributes) parts.push(new NameMatcher(set?.type, test, types));
   return parts.length === 1 ? (parts[0] as Matcher) : new Or(parts);
 }
 

@@ -7,7 +7,7 @@ import type { AccessView } from '../access/access.ts';
 import type { Database } from '../database.ts';
 import type { ComputedAttribute } from '../entry/computed.ts';
 import type { DescriptorSet } from '../entry/entry.ts';
-import { contentLength, contentStart, type EntryView, valuesStart } from '../entry/layout.ts';
+import { contentLength, contentStart, type EntryView, valuesBetween, valuesStart } from '../entry/layout.ts';
 import { equalBytes } from '../index/hash.ts';
 import type { AttributeType, MatchingRule } from '../schema/schema.ts';
 import type { Session } from '../session.ts';
@@ -186,6 +186,57 @@ export class ValueMatcher implements Matcher {
       count: database.values.count(this.set.type, equal),
       collect: (out) => database.values.collect(this.set.type, equal, out),
     };
+  }
+}
+
+/** An assertion that names no type: values of any of these. One pass over the entry, however many types a rule applies to. */
+export class AnyTypeMatcher implements Matcher {
+  readonly #types: ReadonlySet<AttributeType>;
+  readonly #test: ValueTest;
+  /** By access view: whether all of the types may be searched; else what isn't found may still be there. */
+  readonly #whole = new WeakMap<MatchContext['access'], boolean>();
+
+  constructor(types: ReadonlySet<AttributeType>, test: ValueTest) {
+    this.#types = types;
+    this.#test = test;
+  }
+
+  match(context: MatchContext): Truth {
+    const { view, access, database, computed, id, session } = context;
+    let result: Truth = this.#maySearchAll(access) ? FALSE : UNDEFINED;
+    const look = (values: readonly Buffer[]): boolean => {
+      for (const value of values) {
+        const normal = this.#test.rule.normalise(value, database.names);
+        const truth = normal === undefined ? undefined : this.#test.test(normal, value);
+        if (truth === true) return true;
+        if (truth === undefined) result = UNDEFINED;
+      }
+      return false;
+    };
+    for (let n = 0, count = view.attributeCount; n < count; n++) {
+      const { type } = database.dictionary.descriptor(view.descriptor(n));
+      if (!this.#types.has(type) || computed.has(type) || !access.maySearch(type)) continue;
+      const start = valuesStart(view.buffer, view.attributeStart(n));
+      if (look(valuesBetween(view.buffer, start, view.attributeEnd(n)))) return TRUE;
+    }
+    for (const [type, attribute] of computed) {
+      if (!this.#types.has(type) || !access.maySearch(type)) continue;
+      if (look(attribute.values(id, view, session))) return TRUE;
+    }
+    return result;
+  }
+
+  #maySearchAll(access: MatchContext['access']): boolean {
+    let whole = this.#whole.get(access);
+    if (whole === undefined) {
+      whole = [...this.#types].every((type) => access.maySearch(type));
+      this.#whole.set(access, whole);
+    }
+    return whole;
+  }
+
+  candidates(): undefined {
+    return undefined;
   }
 }
 
