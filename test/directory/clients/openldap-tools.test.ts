@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { Attribute as LdaptsAttribute, Change, Client } from 'ldapts';
 import { describe, expect, it } from 'vitest';
+import { tool } from '../../support/ldap-tool.ts';
 import {
   ADMINISTRATOR,
   addition,
@@ -12,32 +13,6 @@ import {
 
 const BASE = 'dc=example,dc=org';
 const run = promisify(execFile);
-
-interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly error: string;
-}
-
-/** Runs a tool as the administrator; `input` goes to a file given with -f. */
-async function tool(
-  served: ServedDirectory,
-  name: string,
-  args: readonly string[],
-  input?: string,
-): Promise<Ran> {
-  const bind = ['-x', '-H', served.url, '-D', ADMINISTRATOR.dn, '-w', ADMINISTRATOR.password];
-  const pending = run(name, [...bind, ...args], { encoding: 'utf8' });
-  pending.child.stdin?.on('error', () => undefined);
-  pending.child.stdin?.end(input ?? '');
-  try {
-    const { stdout, stderr } = await pending;
-    return { code: 0, out: stdout, error: stderr };
-  } catch (error) {
-    const failed = error as { code: number; stdout: string; stderr: string };
-    return { code: failed.code, out: failed.stdout, error: failed.stderr };
-  }
-}
 
 const PEOPLE = `dn: ou=people,${BASE}
 objectClass: organizationalUnit
