@@ -12,7 +12,7 @@ import {
   channelsOfValue,
 } from '../../../test/support/access-channels.ts';
 import { addition, type ServedDirectory, serveDirectory } from '../../../test/support/served-directory.ts';
-import type { AccessPolicy } from '../../directory/directory.ts';
+import { type AccessPolicy, DEFAULT_INDEXES } from '../../directory/directory.ts';
 import { standardSchema } from '../../directory/schema/standard.ts';
 import { TRUSTED_LIMITS } from '../../directory/server.ts';
 import { POSTERN_ATTRIBUTE } from '../../ldap/postern-oid.ts';
@@ -31,15 +31,20 @@ const OTHER = `cn=hub2,${HUBS}`;
 const HIDDEN = 'cn=hidden,cn=Other,cn=Configuration';
 const [ALPHA, BRAVO, MIDDLE] = ['marker-secret-alpha', 'marker-secret-bravo', 'marker-secret-azzzz'];
 
+const RECIPIENT = 'cn=6ba7b810-9dad-11d1-80b4-00c04fd430c8,cn=Recipients';
+const [EARLIER, LATER] = ['20260101000000Z', '20260101000001Z'] as const;
+
 interface World {
   readonly policy: AccessPolicy;
   readonly secret: string;
   readonly hidden: boolean;
+  /** A value of a recipient, which mail servers have no business with. */
+  readonly pending?: string;
 }
 
 const worlds: ServedDirectory[] = [];
 
-async function world({ policy, secret, hidden }: World): Promise<ServedDirectory> {
+async function world({ policy, secret, hidden, pending = EARLIER }: World): Promise<ServedDirectory> {
   const container = (dn: string) => addition(dn, { objectClass: ['posternContainer'] });
   const entries = [
     container('cn=Configuration'),
@@ -61,7 +66,8 @@ async function world({ policy, secret, hidden }: World): Promise<ServedDirectory
       posternCredential: [MIDDLE],
     }),
     addition('cn=hub3,cn=Hubs,cn=Configuration', { objectClass: ['posternHub'], posternFqdn: ['x'] }),
-    addition('cn=6ba7b810-9dad-11d1-80b4-00c04fd430c8,cn=Recipients', { objectClass: ['posternRecipient'] }),
+    addition(RECIPIENT, { objectClass: ['posternRecipient'], posternPendingDelete: [pending] }),
+    addition('cn=other,cn=Recipients', { objectClass: ['posternRecipient'] }),
     ...(hidden
       ? [
           addition(HIDDEN, { objectClass: ['posternContainer'], description: ['hidden'] }),
@@ -78,6 +84,8 @@ async function world({ policy, secret, hidden }: World): Promise<ServedDirectory
     directory: {
       schema: SCHEMA,
       access: policy,
+      // Indexes answer some questions faster: they must not answer more.
+      indexes: [...DEFAULT_INDEXES, 'xSecret', 'posternCredential', 'posternPendingDelete'],
       contexts: ['cn=Configuration', 'cn=Accounts', 'cn=Recipients'],
       clock: new FakeClock(),
       random: fakeRandom('world'),
@@ -178,6 +186,35 @@ describe('secrets', () => {
       },
     );
   }
+});
+
+describe('values that a role may not read', () => {
+  const channels = [EARLIER, LATER].flatMap((value) =>
+    channelsOfValue(
+      'posternPendingDelete',
+      POSTERN_ATTRIBUTE.posternPendingDelete,
+      RECIPIENT,
+      'cn=other,cn=Recipients',
+      value,
+    ),
+  );
+  const differ = (policy: AccessPolicy): [World, World] => [
+    { policy, secret: ALPHA as string, hidden: false },
+    { policy, secret: ALPHA as string, hidden: false, pending: LATER },
+  ];
+
+  it.each(ways(['anonymous', ROLE.localReader, ROLE.bootstrap, ROLE.waiting, 'nobody']))(
+    'are not told to %s, in a transaction: %s',
+    async (role, inTransaction) => {
+      expect((await difference(channels, role, inTransaction, differ(EDGE_ACCESS))).tell).toEqual([]);
+    },
+  );
+
+  it('are told to a hub, which may read them', async () => {
+    expect((await difference(channels, ROLE.hub, false, differ(EDGE_ACCESS))).tell.length).toBeGreaterThan(
+      20,
+    );
+  });
 });
 
 describe('entries that a role may not see', () => {
