@@ -96,9 +96,7 @@ export function directoryRoutes(app: Hono, options: DirectoryRoutesOptions): voi
       found = { sound: problems.length === 0, entries, ...report, problems };
     } catch (error) {
       if (!isPosternError(error, 'store.damaged')) throw error;
-      const { file, offset } = error.fields;
-      const place = file === undefined ? '' : `${file}${offset === undefined ? '' : ` at byte ${offset}`}: `;
-      const damage = `${place}${error.message}${error.hint === undefined ? '' : ` (${error.hint})`}`;
+      const damage = `${error.message}${error.hint === undefined ? '' : ` (${error.hint})`}`;
       found = { sound: false, entries, records: 0, groups: 0, bytes: 0, problems: [damage, ...problems] };
     }
     return context.json({ ...owner, ...found } satisfies StoreVerifyDocument);

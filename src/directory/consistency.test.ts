@@ -77,18 +77,6 @@ it('always', async () => {
   );
 });
 
-it('and verify names what does not', async () => {
-  const directory = testDirectory();
-  await directory.apply([
-    addition(BASE, { objectClass: ['domain'] }),
-    addition(`cn=a,${BASE}`, { objectClass: ['person'], sn: ['s'] }),
-  ]);
-  directory.database.tree.remove(directory.resolve(`cn=a,${BASE}`));
-  const { problems } = await directory.verify();
-  expect(problems).toHaveLength(3);
-  expect(problems[0]).toContain(`cn=a,${BASE}`);
-});
-
 it('sizes of the indexes are told one by one', async () => {
   const directory = testDirectory();
   await directory.apply([addition(BASE, { objectClass: ['domain'] })]);

@@ -3,7 +3,7 @@
  * It owns record numbers, names and indexes; it knows no clients, rights or schema checks. Everything here is synchronous.
  */
 import type { Clock } from '../base/clock.ts';
-import { PosternError } from '../base/error.ts';
+import { isPosternError, PosternError } from '../base/error.ts';
 import type { Random } from '../base/random.ts';
 import { type Draft, readDraft } from './entry/draft.ts';
 import { Dictionary } from './entry/dictionary.ts';
@@ -15,7 +15,7 @@ import { Tree } from './index/tree.ts';
 import { MANY, ValueIndexes } from './index/value-index.ts';
 import { DatabaseChange } from './database-change.ts';
 import type { AttributeType, Schema } from './schema/schema.ts';
-import type { Batch, RecordStore } from './store/contract.ts';
+import type { Batch, RecordStore, Visitor } from './store/contract.ts';
 
 export interface DatabaseOptions {
   readonly store: RecordStore;
@@ -108,6 +108,11 @@ export class Database {
     return { tree: this.tree.bytes, names: this.#children.bytes, attributes: this.values.sizes() };
   }
 
+  /** How many names the table of names holds, a part of it at a time. */
+  countNames(): Generator<number> {
+    return this.#children.countPairs();
+  }
+
   get lastChange(): ChangeNumber {
     return { time: this.#time, count: this.#count };
   }
@@ -117,14 +122,21 @@ export class Database {
     this.tree.reserve(store.idLimit);
     this.#children.reserve(store.size);
     const view = this.#view;
-    store.scan((id, buffer, start, end) => {
+    let current = 0;
+    const { idLimit } = store;
+    const link: Visitor = (id, buffer, start, end) => {
+      current = id;
       view.buffer = buffer;
       view.start = start;
       view.end = end;
       if (buffer[start] !== LAYOUT_VERSION)
-        throw new PosternError('store.damaged', 'entry of an unknown version', { fields: { id } });
+        throw new PosternError('store.damaged', `entry ${id} is of an unknown version`, {
+          fields: { id },
+          hint: 'it was written by a newer Postern, or by something else: start the one that wrote it',
+        });
       const rdn = view.normalRdnStart;
       const { parent } = view;
+      if (parent >= idLimit) throw new PosternError('store.damaged', `entry ${id} hangs below none`);
       this.#children.addLater(this.#childHash(parent, buffer, rdn, rdn + view.normalRdnLength), id);
       this.tree.add(id, parent);
       this.values.link(view, id, 'later');
@@ -133,7 +145,18 @@ export class Database {
         this.#time = time;
         this.#count = view.changeCount();
       }
-    });
+    };
+    try {
+      store.scan(link);
+    } catch (error) {
+      if (isPosternError(error) && error.hint !== undefined) throw error;
+      // Its checksum is right, so it was written like this.
+      throw new PosternError('store.damaged', `entry ${current} cannot be understood`, {
+        cause: error,
+        fields: { id: current },
+        hint: 'a replica is loaded again from its source: move the folder away; anything else comes from a backup',
+      });
+    }
     this.#children.finish();
     this.#children.trim();
     this.values.finish();

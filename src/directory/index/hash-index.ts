@@ -172,6 +172,16 @@ export class HashIndex {
     return true;
   }
 
+  /** How many pairs there are, a part of the table at a time. */
+  *countPairs(): Generator<number> {
+    for (const { slots } of this.#segments) {
+      let pairs = 0;
+      for (let i = 0; i < slots.length; i += 2)
+        if (slots[i + 1] !== 0) pairs += this.count(slots[i] as number);
+      yield pairs;
+    }
+  }
+
   #chained(reference: number, id: number): number {
     if (reference < CHAIN) {
       const first = this.#node(reference, 0);

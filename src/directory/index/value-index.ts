@@ -70,6 +70,16 @@ export class ValueIndexes {
     return total;
   }
 
+  /** True when the type itself (not only its subtypes) has an index. */
+  indexes(type: AttributeType): boolean {
+    return this.#types.has(type);
+  }
+
+  /** How many values an index holds, a part of it at a time. */
+  countValues(type: AttributeType): Generator<number> | undefined {
+    return this.#types.get(type)?.table.countPairs();
+  }
+
   /** Bytes of each index. */
   sizes(): { attribute: string; bytes: number }[] {
     return [...this.#types.values()].map(({ type, table }) => ({ attribute: type.name, bytes: table.bytes }));
@@ -159,8 +169,11 @@ export class ValueIndexes {
   link(view: EntryView, id: number, how: 'add' | 'remove' | 'later'): void {
     const { buffer } = view;
     const first = view.attributes;
+    if (first > view.end) throw misshapen(id);
     for (let row = view.rows, start = first; row < first; row += ROW_LENGTH) {
       const end = first + u32(buffer, row + 2);
+      // Wrong lengths must not lead far outside.
+      if (end > view.end) throw misshapen(id);
       const index = this.#index(u16(buffer, row));
       if (index !== null) {
         for (let at = valuesStart(buffer, start); at < end; ) {
@@ -205,4 +218,10 @@ export class ValueIndexes {
     }
     return index;
   }
+}
+
+function misshapen(id: number): PosternError {
+  return new PosternError('store.damaged', `entry ${id} has attributes longer than itself`, {
+    fields: { id },
+  });
 }
