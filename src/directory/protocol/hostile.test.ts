@@ -4,10 +4,14 @@ import { describe, expect, it } from 'vitest';
 import { BASE, bind, codes, many, raw, search } from '../../../test/support/directory-requests.ts';
 import { ADMINISTRATOR, serveDirectory } from '../../../test/support/served-directory.ts';
 import { CONTROL, EXTENDED } from '../../ldap/control.ts';
+import { encodeAssertion, encodeReadRequest, encodeSortRequest } from '../../ldap/control-values.ts';
 import { encodeBytes } from '../../ldap/encode.ts';
+import { encodeCancelRequest, encodePasswordModifyRequest } from '../../ldap/extended-values.ts';
 import { parseFilter } from '../../ldap/filter.ts';
 import type { SearchRequest } from '../../ldap/message.ts';
 import { RESULT_CODE } from '../../ldap/result-code.ts';
+import { encodeSyncRequest } from '../../ldap/sync-values.ts';
+import { SUCCESS } from '../directory.ts';
 
 describe('hostile clients', () => {
   it.each([
@@ -106,6 +110,12 @@ describe('hostile clients', () => {
   it('survives any bytes, and serves others meanwhile', async () => {
     await using served = await serveDirectory({
       entries: many(5),
+      hooks: {
+        authenticate: ({ name }) => ({
+          identity: { role: 'administrator', authorizationId: `dn:${name}`, dn: name },
+        }),
+        changePassword: () => ({ result: SUCCESS }),
+      },
       server: { initialIdentity: () => ({ role: 'administrator', authorizationId: '', dn: '' }) },
     });
     const client = await served.client();
@@ -142,6 +152,36 @@ describe('hostile clients', () => {
           { oid: CONTROL.pagedResults, critical: true, value: Buffer.from('30060201050401ff', 'hex') },
         ],
       }),
+      ...[
+        { oid: CONTROL.sortRequest, value: encodeSortRequest([{ attribute: 'sn', reverse: true }]) },
+        { oid: CONTROL.assertion, value: encodeAssertion(parseFilter('(&(sn=s)(cn:dn:=x))')) },
+        { oid: CONTROL.syncRequest, value: encodeSyncRequest({ mode: 'refreshOnly', reloadHint: false }) },
+      ].map((control, n) =>
+        encodeBytes({ messageId: 7 + n, operation: search(), controls: [{ ...control, critical: true }] }),
+      ),
+      encodeBytes({
+        messageId: 10,
+        operation: { op: 'deleteRequest', dn: `cn=p3,${BASE}` },
+        controls: [
+          { oid: CONTROL.treeDelete, critical: true },
+          { oid: CONTROL.preRead, critical: true, value: encodeReadRequest(['@person', '+']) },
+          { oid: CONTROL.transactionSpecification, critical: true, value: Buffer.alloc(4) },
+        ],
+      }),
+      encodeBytes({
+        messageId: 11,
+        operation: {
+          op: 'extendedRequest',
+          oid: EXTENDED.passwordModify,
+          value: encodePasswordModifyRequest({ userIdentity: 'cn=x', newPassword: Buffer.from('y') }),
+        },
+        controls: [],
+      }),
+      encodeBytes({
+        messageId: 12,
+        operation: { op: 'extendedRequest', oid: EXTENDED.cancel, value: encodeCancelRequest(6) },
+        controls: [],
+      }),
     ];
     const mutated = fc
       .tuple(
@@ -161,10 +201,13 @@ describe('hostile clients', () => {
         await connection.closed;
         expect(await client.whoAmI()).toBe(`dn:${ADMINISTRATOR.dn}`);
       }),
-      { numRuns: 150 },
+      { numRuns: 250 },
     );
     for (const session of served.directory.sessions) expect(session.ended).toBe(false);
     expect(served.directory.sessions.size).toBe(1);
+    // What they had is free again.
+    expect(served.server.sortBudget.used + served.server.transactionBudget.used).toBe(0);
+    expect((await served.directory.verify()).problems).toEqual([]);
   });
 
   it('an owner ends the sessions of an identity', async () => {
