@@ -19,6 +19,12 @@ export interface ComparedServer extends AsyncDisposable {
 }
 
 export const BASE = 'cn=Recipients';
+/** As `bin/postern` starts the daemons; what Node has compiled once stands for the built package. */
+const ENVIRONMENT = {
+  MALLOC_MMAP_THRESHOLD_: '131072',
+  MALLOC_ARENA_MAX: '2',
+  NODE_COMPILE_CACHE: fileURLToPath(new URL('../../node_modules/.cache/postern-compiled', import.meta.url)),
+};
 /** Key of the hashed addresses, as a hub would have brought it. */
 const KEY = '000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f';
 const MAIN = fileURLToPath(new URL('edge-main.ts', import.meta.url));
@@ -57,6 +63,7 @@ export class EdgeServer implements ComparedServer {
         : ['--cpu-prof', '--cpu-prof-interval=200', `--cpu-prof-dir=${this.#profile}`];
     const child = spawn(process.execPath, [...flags, MAIN, ...this.#arguments], {
       stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, ...ENVIRONMENT },
     });
     this.#child = child;
     child.stdin?.on('error', () => undefined);

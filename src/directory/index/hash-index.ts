@@ -12,6 +12,8 @@ const SEGMENTS = 1 << SEGMENT_BITS;
 const FIRST_CAPACITY = 8;
 /** Grow above this share of used slots. */
 const MOST_LOAD = 0.75;
+/** By this factor: doubling would leave half of the memory unused on average. */
+const GROWTH = 1.5;
 
 /** Longest chain kept; beyond it only a count. */
 export const MOST_CHAINED = 1000;
@@ -29,7 +31,11 @@ interface Segment {
 
 const NOTHING = new Uint32Array(0);
 /** Words of one segment's gathered pairs. */
-const LATER_WORDS = 16_384;
+const LATER_WORDS = 8192;
+
+/** The bits of a hash that its segment does not stand for, and how many values they have. */
+const LOW_MASK = 2 ** (32 - SEGMENT_BITS) - 1;
+const LOW_VALUES = LOW_MASK + 1;
 
 export class HashIndex {
   readonly #segments: Segment[] = [];
@@ -55,9 +61,8 @@ export class HashIndex {
 
   /** Makes room for about `count` different hashes at once. */
   reserve(count: number): void {
-    let capacity = FIRST_CAPACITY;
     // Segments differ a little in size; some more room spares most of them a growth.
-    while (capacity * MOST_LOAD < (count / SEGMENTS) * 1.06) capacity *= 2;
+    const capacity = Math.max(FIRST_CAPACITY, Math.ceil(((count / SEGMENTS) * 1.06) / MOST_LOAD));
     for (const segment of this.#segments) if (segment.slots.length < capacity * 2) grow(segment, capacity);
   }
 
@@ -89,10 +94,13 @@ export class HashIndex {
 
   add(hash: number, id: number): void {
     const segment = this.#segments[hash >>> (32 - SEGMENT_BITS)] as Segment;
-    if (segment.used >= (segment.slots.length / 2) * MOST_LOAD) grow(segment, segment.slots.length);
+    let capacity = segment.slots.length / 2;
+    if (segment.used >= capacity * MOST_LOAD) {
+      capacity = Math.ceil(capacity * GROWTH);
+      grow(segment, capacity);
+    }
     const { slots } = segment;
-    const mask = slots.length / 2 - 1;
-    let at = hash & mask;
+    let at = home(hash, capacity);
     for (;;) {
       const reference = slots[at * 2 + 1] as number;
       if (reference === 0) {
@@ -105,7 +113,7 @@ export class HashIndex {
         slots[at * 2 + 1] = this.#chained(reference, id);
         return;
       }
-      at = (at + 1) & mask;
+      if (++at === capacity) at = 0;
     }
   }
 
@@ -113,8 +121,8 @@ export class HashIndex {
   remove(hash: number, id: number): void {
     const segment = this.#segments[hash >>> (32 - SEGMENT_BITS)] as Segment;
     const { slots } = segment;
-    const mask = slots.length / 2 - 1;
-    let at = hash & mask;
+    const capacity = slots.length / 2;
+    let at = home(hash, capacity);
     for (;;) {
       const reference = slots[at * 2 + 1] as number;
       if (reference === 0) return;
@@ -123,11 +131,11 @@ export class HashIndex {
         slots[at * 2 + 1] = left;
         if (left === 0) {
           segment.used--;
-          close(slots, mask, at);
+          close(slots, at);
         }
         return;
       }
-      at = (at + 1) & mask;
+      if (++at === capacity) at = 0;
     }
   }
 
@@ -137,10 +145,11 @@ export class HashIndex {
    */
   first(hash: number): number {
     const { slots } = this.#segments[hash >>> (32 - SEGMENT_BITS)] as Segment;
-    const mask = slots.length / 2 - 1;
-    for (let at = hash & mask; ; at = (at + 1) & mask) {
+    const capacity = slots.length / 2;
+    for (let at = home(hash, capacity); ; ) {
       const reference = slots[at * 2 + 1] as number;
       if (reference === 0 || slots[at * 2] === hash) return reference;
+      if (++at === capacity) at = 0;
     }
   }
 
@@ -252,15 +261,19 @@ export class HashIndex {
   }
 }
 
+/** Where a hash would stand if nothing stood there: in proportion, so that a capacity may be any number. */
+function home(hash: number, capacity: number): number {
+  return Math.floor(((hash & LOW_MASK) * capacity) / LOW_VALUES);
+}
+
 function grow(segment: Segment, capacity: number): void {
   const slots = new Uint32Array(capacity * 2);
-  const mask = capacity - 1;
   const old = segment.slots;
   for (let i = 0; i < old.length; i += 2) {
     const reference = old[i + 1] as number;
     if (reference === 0) continue;
-    let at = (old[i] as number) & mask;
-    while (slots[at * 2 + 1] !== 0) at = (at + 1) & mask;
+    let at = home(old[i] as number, capacity);
+    while (slots[at * 2 + 1] !== 0) if (++at === capacity) at = 0;
     slots[at * 2] = old[i] as number;
     slots[at * 2 + 1] = reference;
   }
@@ -268,10 +281,11 @@ function grow(segment: Segment, capacity: number): void {
 }
 
 /** Closes the gap at `hole`: slots behind it that a search would no longer reach move up. */
-function close(slots: Uint32Array, mask: number, hole: number): void {
-  for (let at = (hole + 1) & mask; slots[at * 2 + 1] !== 0; at = (at + 1) & mask) {
-    const home = (slots[at * 2] as number) & mask;
-    if (((at - home) & mask) < ((at - hole) & mask)) continue;
+function close(slots: Uint32Array, hole: number): void {
+  const capacity = slots.length / 2;
+  const behind = (from: number, to: number): number => (to >= from ? to - from : to - from + capacity);
+  for (let at = (hole + 1) % capacity; slots[at * 2 + 1] !== 0; at = (at + 1) % capacity) {
+    if (behind(home(slots[at * 2] as number, capacity), at) < behind(hole, at)) continue;
     slots[hole * 2] = slots[at * 2] as number;
     slots[hole * 2 + 1] = slots[at * 2 + 1] as number;
     hole = at;

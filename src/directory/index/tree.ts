@@ -1,37 +1,39 @@
 /**
- * Who is whose child, by record number, in typed arrays (20 bytes an entry). Number 0 stands above the naming contexts.
- * Knows numbers only.
+ * Who is whose child, by record number, in typed arrays: 12 bytes an entry, and 8 up to the highest number that has children (containers
+ * are older than what they contain). Number 0 stands above the naming contexts. Knows numbers only.
  */
 
 export class Tree {
   #parent = new Uint32Array(64);
-  #first = new Uint32Array(64);
   #next = new Uint32Array(64);
   #previous = new Uint32Array(64);
+  /** By parent. */
+  #first = new Uint32Array(64);
   #count = new Uint32Array(64);
 
   get bytes(): number {
-    return this.#parent.byteLength * 5;
+    return this.#parent.byteLength * 3 + this.#first.byteLength * 2;
   }
 
   /** Makes room for numbers below `limit`. */
   reserve(limit: number): void {
     if (limit <= this.#parent.length) return;
     const capacity = Math.max(limit, Math.ceil(this.#parent.length * 1.5));
-    const grown = (old: Uint32Array): Uint32Array<ArrayBuffer> => {
-      const array = new Uint32Array(capacity);
-      array.set(old);
-      return array;
-    };
-    this.#parent = grown(this.#parent);
-    this.#first = grown(this.#first);
-    this.#next = grown(this.#next);
-    this.#previous = grown(this.#previous);
-    this.#count = grown(this.#count);
+    this.#parent = grown(this.#parent, capacity);
+    this.#next = grown(this.#next, capacity);
+    this.#previous = grown(this.#previous, capacity);
+  }
+
+  #reserveParent(parent: number): void {
+    if (parent < this.#first.length) return;
+    const capacity = Math.max(parent + 1, Math.ceil(this.#first.length * 1.5));
+    this.#first = grown(this.#first, capacity);
+    this.#count = grown(this.#count, capacity);
   }
 
   add(id: number, parent: number): void {
     this.reserve(Math.max(id, parent) + 1);
+    this.#reserveParent(parent);
     const next = this.#first[parent] as number;
     this.#parent[id] = parent;
     this.#next[id] = next;
@@ -86,4 +88,10 @@ export class Tree {
     }
     return true;
   }
+}
+
+function grown(old: Uint32Array, capacity: number): Uint32Array<ArrayBuffer> {
+  const array = new Uint32Array(capacity);
+  array.set(old);
+  return array;
 }
