@@ -92,9 +92,10 @@ function parseHexString(cursor: Cursor): Buffer {
   try {
     const reader = new BerReader(Buffer.from(octets));
     const tag = reader.peek();
-    const value = STRING_TAGS.includes(tag) ? reader.octets(tag) : reader.fail('not a string type');
+    const decode = STRING_TYPES.get(tag) ?? reader.fail('not a string type');
+    const value = reader.octets(tag);
     reader.finish();
-    return value;
+    return decode(value);
   } catch (error) {
     if (error instanceof DecodeError)
       throw new DecodeError(`malformed value after #: ${error.message}`, start);
@@ -102,7 +103,33 @@ function parseHexString(cursor: Cursor): Buffer {
   }
 }
 
-const STRING_TAGS: readonly number[] = [TAG.octetString, TAG.utf8String, TAG.printableString, TAG.ia5String];
+const same = (octets: Buffer): Buffer => octets;
+
+/** X.680 §41, by tag: how the octets of a string type become LDAP's, which are UTF-8 (RFC 4517 §3.3.6). */
+const STRING_TYPES: ReadonlyMap<number, (octets: Buffer) => Buffer> = new Map([
+  [TAG.octetString, same],
+  [TAG.utf8String, same],
+  [TAG.printableString, same],
+  [TAG.ia5String, same],
+  [0x12, same], // NumericString
+  [0x1a, same], // VisibleString
+  // TeletexString: T.61 is long gone; what is written into it is Latin-1.
+  [0x14, (octets) => Buffer.from(octets.toString('latin1'))],
+  [0x1e, (octets) => fromUnits(octets, 2)], // BMPString
+  [0x1c, (octets) => fromUnits(octets, 4)], // UniversalString
+]);
+
+/** UTF-16 or UTF-32, big-endian, to UTF-8. */
+function fromUnits(octets: Buffer, size: 2 | 4): Buffer {
+  let text = '';
+  for (let at = 0; at < octets.length; at += size) {
+    const code = at + size > octets.length ? Number.NaN : octets.readUIntBE(at, size);
+    if (!(code <= 0x10ffff)) throw new DecodeError('no Unicode text', at);
+    text += size === 2 ? String.fromCharCode(code) : String.fromCodePoint(code);
+  }
+  if (!text.isWellFormed()) throw new DecodeError('no Unicode text', 0);
+  return Buffer.from(text);
+}
 
 function parseString(cursor: Cursor): Buffer {
   const { text } = cursor;
