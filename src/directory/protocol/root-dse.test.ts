@@ -308,5 +308,11 @@ describe('what the root DSE lists', () => {
       [CONTROL.assertion, CONTROL.manageDsaIT, CONTROL.pagedResults, CONTROL.sortRequest].sort(),
     );
     expect(dse['supportedSASLMechanisms']).toBeUndefined();
+    // Nor are controls of updates, for who may change nothing.
+    await using open = await serveDirectory();
+    const reader = await rootDse(await open.client('anonymous'));
+    expect(reader['supportedControl']).not.toContain(CONTROL.preRead);
+    expect(reader['supportedControl']).toContain(CONTROL.assertion);
+    expect((await rootDse(await open.client()))['supportedControl']).toContain(CONTROL.preRead);
   });
 });

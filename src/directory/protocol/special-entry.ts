@@ -3,6 +3,7 @@
  * are, so that filters and selections treat them alike. Both say exactly what is supported.
  */
 import { CONTROL, EXTENDED, FEATURE } from '../../ldap/control.ts';
+import type { Request } from '../../ldap/message.ts';
 import type { Directory } from '../directory.ts';
 import { SUBSCHEMA_DN } from '../entry/computed.ts';
 import { type Draft, encodeDraft } from '../entry/draft.ts';
@@ -122,8 +123,11 @@ function supportedBy({ server, session, directory, limits, canStartTls }: Client
     ...(limits.persistent > 0 ? [] : [CONTROL.syncRequest]),
     ...(access.mayAnywhere(session, 'deleteTree') ? [] : [CONTROL.treeDelete]),
   ]);
+  const changes = access.mayChange(session);
+  const serves = (op: Request['op']): boolean =>
+    server.allowsOperation(op, session) && (changes || op === 'searchRequest' || op === 'compareRequest');
   const controls = [...CONTROL_PLACES]
-    .filter(([oid, places]) => !refused.has(oid) && places.some((op) => server.allowsOperation(op, session)))
+    .filter(([oid, places]) => !refused.has(oid) && places.some(serves))
     .map(([oid]) => oid);
   return {
     controls: [...new Set([...controls, ...(hooks.controls ?? [])])],
