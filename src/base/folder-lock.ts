@@ -58,7 +58,10 @@ async function listen(folder: string, name: string): Promise<() => Promise<void>
     server.close();
     throw new PosternError('file.unwritable', `no lock can be made in ${folder}`, {
       cause: error,
-      hint: 'run the daemon as the user who owns the folder, or give the folder to the user it runs as (chown -R)',
+      hint:
+        (error as { code?: unknown }).code === 'ENOSPC'
+          ? 'there is no space on the disk: free some'
+          : 'run the daemon as the user who owns the folder, or give the folder to the user it runs as (chown -R)',
       fields: { folder },
     });
   }

@@ -76,6 +76,8 @@ export class FakeFiles implements Files {
   #offAt = Number.POSITIVE_INFINITY;
   #off = false;
 
+  /** Files that were opened and not closed. */
+  openFiles = 0;
   /** Changing steps begun so far. */
   steps = 0;
   readonly counts: Record<StepKind, number> = {
@@ -271,6 +273,7 @@ export class FakeFiles implements Files {
 
   #handle(path: string, file: DiskFile, writable: boolean): OpenFile {
     let open = true;
+    this.openFiles += 1;
     const need = (write: boolean): void => {
       if (!open || (write && !writable)) throw failure('EBADF', 'file', path);
     };
@@ -321,6 +324,7 @@ export class FakeFiles implements Files {
       close: async () => {
         need(false);
         open = false;
+        this.openFiles -= 1;
       },
     };
     return handle;
