@@ -13,7 +13,10 @@ import {
   type AuthenticateResult,
   type BindAttempt,
   Directory,
+  type PasswordChange,
+  type PasswordChanged,
   resultOf,
+  SUCCESS,
   type Update,
 } from '../../directory/directory.ts';
 import { DirectoryServer } from '../../directory/server.ts';
@@ -40,7 +43,7 @@ const ACCESS: AccessPolicy = {
     {
       roles: ['admin'],
       subtree: SUFFIX,
-      rights: ['search', 'compare', 'read', 'write', 'add', 'delete', 'rename'],
+      rights: ['search', 'compare', 'read', 'write', 'add', 'delete', 'rename', 'deleteTree'],
     },
   ],
 };
@@ -58,7 +61,7 @@ export interface OrganisationOptions {
 
 export class Organisation implements AsyncDisposable {
   readonly readerPassword: Secret;
-  readonly adminPassword: Secret;
+  #adminPassword: Secret;
   readonly #options: OrganisationOptions;
   readonly #store: RecordStore;
   readonly #directory: Directory;
@@ -70,7 +73,7 @@ export class Organisation implements AsyncDisposable {
     this.#options = options;
     this.#store = store;
     this.readerPassword = new Secret(random.bytes(12).toString('hex'));
-    this.adminPassword = new Secret(random.bytes(6).toString('hex'));
+    this.#adminPassword = new Secret(random.bytes(6).toString('hex'));
     this.#directory = new Directory({
       store,
       clock,
@@ -79,7 +82,10 @@ export class Organisation implements AsyncDisposable {
       contexts: [SUFFIX],
       indexes: ['mail', 'uid'],
       access: ACCESS,
-      hooks: { authenticate: (attempt) => this.#authenticate(attempt) },
+      hooks: {
+        authenticate: (attempt) => this.#authenticate(attempt),
+        changePassword: (change) => this.#changePassword(change),
+      },
     });
     const server = new DirectoryServer({ directory: this.#directory });
     const address = { host: '127.0.0.1', port: 0 };
@@ -108,6 +114,10 @@ export class Organisation implements AsyncDisposable {
 
   get url(): string {
     return `ldap://127.0.0.1:${this.#listener.port}`;
+  }
+
+  get adminPassword(): Secret {
+    return this.#adminPassword;
   }
 
   addPerson(person: DemoPerson): Promise<void> {
@@ -153,12 +163,25 @@ export class Organisation implements AsyncDisposable {
     const given = new Secret(authentication.password);
     for (const [role, dn, password] of [
       ['reader', READER, this.readerPassword],
-      ['admin', ADMIN, this.adminPassword],
+      ['admin', ADMIN, this.#adminPassword],
     ] as const) {
       if (this.#directory.sameName(name, dn) && password.equals(given))
         return { identity: { role, dn, authorizationId: `dn:${dn}` } };
     }
     return refused;
+  }
+
+  /** The administrator's own (RFC 3062): the reader's is in the hub's configuration, and people have none. */
+  #changePassword({ identity, userIdentity, old, wanted }: PasswordChange): PasswordChanged {
+    if (identity.role !== 'admin') return { result: resultOf('insufficientAccessRights') };
+    if (userIdentity !== undefined && !this.#directory.sameName(userIdentity, ADMIN))
+      return {
+        result: resultOf('unwillingToPerform', "only the administrator's own password can be changed"),
+      };
+    if (old !== undefined && !old.equals(this.#adminPassword))
+      return { result: resultOf('invalidCredentials') };
+    this.#adminPassword = wanted ?? new Secret(this.#options.random.bytes(12).toString('hex'));
+    return wanted === undefined ? { result: SUCCESS, generated: this.#adminPassword } : { result: SUCCESS };
   }
 
   async #change(change: (client: LdapClient) => Promise<unknown>): Promise<void> {
@@ -168,7 +191,7 @@ export class Organisation implements AsyncDisposable {
         clock: this.#options.clock,
         operationTimeoutMs: ANSWER_WITHIN_MS,
       });
-      await this.#admin.bind(ADMIN, this.adminPassword);
+      await this.#admin.bind(ADMIN, this.#adminPassword);
     }
     await change(this.#admin);
   }
