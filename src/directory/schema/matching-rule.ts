@@ -11,6 +11,7 @@ import {
   decodeUtf8,
   isPrepared,
 } from './string-preparation.ts';
+import { normalCertificate } from './certificate-match.ts';
 import { canonicalTime } from './generalized-time.ts';
 import { SYNTAX, splitOptionalUid } from './syntax.ts';
 
@@ -203,6 +204,7 @@ export const MATCHING_RULES: readonly MatchingRule[] = [
       ['directoryStringFirstComponentMatch', '2.5.13.31', SYNTAX.directoryString, firstString],
       ['integerFirstComponentMatch', '2.5.13.29', SYNTAX.integer, firstComponent(integer)],
       ['objectIdentifierFirstComponentMatch', '2.5.13.30', SYNTAX.oid, firstComponent(oid)],
+      ['certificateExactMatch', '2.5.13.34', SYNTAX.certificateExactAssertion, normalCertificate],
       ['caseExactIA5Match', '1.3.6.1.4.1.1466.109.114.1', SYNTAX.ia5String, caseExact],
       ['caseIgnoreIA5Match', '1.3.6.1.4.1.1466.109.114.2', SYNTAX.ia5String, caseIgnore],
       ['UUIDMatch', '1.3.6.1.1.16.2', SYNTAX.uuid, uuid],

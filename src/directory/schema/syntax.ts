@@ -3,6 +3,7 @@
  * declares it, and accepts any octets.
  */
 import { decodeUtf8 } from './string-preparation.ts';
+import { isCertificateAssertion } from './certificate-match.ts';
 import { canonicalTime } from './generalized-time.ts';
 import { parseDescription } from './parse-description.ts';
 import type { Description } from './description.ts';
@@ -48,6 +49,7 @@ export const SYNTAX = {
   telephoneNumber: `${PREFIX}50`,
   ldapSyntaxDescription: `${PREFIX}54`,
   substringAssertion: `${PREFIX}58`,
+  certificateExactAssertion: '1.3.6.1.1.15.1',
   uuid: '1.3.6.1.1.16.1',
   csn: '1.3.6.1.4.1.4203.666.11.2.1',
 } as const;
@@ -170,6 +172,7 @@ export const SYNTAXES: ReadonlyMap<string, Syntax> = new Map(
     row(SYNTAX.telephoneNumber, 'Telephone Number', (v) => latin(v, PRINTABLE)),
     row(SYNTAX.ldapSyntaxDescription, 'LDAP Syntax Description', description('ldapSyntax')),
     row(SYNTAX.substringAssertion, 'Substring Assertion', text),
+    row(SYNTAX.certificateExactAssertion, 'X.509 Certificate Exact Assertion', isCertificateAssertion),
     row(SYNTAX.uuid, 'UUID', (v) => latin(v, /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i)),
     row(SYNTAX.csn, 'CSN', (v) => latin(v, /^\d{14}\.\d{6}Z#[0-9a-f]{6}#[0-9a-f]{3}#[0-9a-f]{6}$/)),
   ].map((syntax) => [syntax.oid, syntax]),
