@@ -114,6 +114,12 @@ async function begin(pair: Pair, tally: Tally, mayDie: boolean): Promise<Entries
   }
 }
 
+/** The tree of a new case, as the generator sees it. */
+export async function beginCase(pair: Pair): Promise<State> {
+  await reset(pair);
+  return stateOf(await dump(pair, 'the beginning'));
+}
+
 async function reset(pair: Pair): Promise<void> {
   await emptyHome(pair);
   await pair.both(async (client) => {

@@ -362,6 +362,27 @@ export const DIFFERENCES: readonly Difference[] = [
     ],
   },
   {
+    name: 'a transaction may be empty, and its updates may have controls that read',
+    clause: 'RFC 5805 §3.1, §2.3',
+    slapd: 'fails the end of an empty one (operationsError), and refuses the controls (unwillingToPerform)',
+    explains: never,
+    witnesses: [
+      { given: [], asked: [], slapd: [1], ours: [0] },
+      {
+        given: [person('Ann')],
+        asked: [
+          modify(ANN, [['add', 'title', 'x']], {
+            oid: CONTROL.postRead,
+            critical: false,
+            value: encodeReadRequest(['title']),
+          }),
+        ],
+        slapd: [1],
+        ours: [0],
+      },
+    ],
+  },
+  {
     name: 'updates of a transaction are judged when it is settled',
     clause: 'RFC 5805 §3.2',
     slapd: 'refuses at once what is malformed, and goes on with the rest',
