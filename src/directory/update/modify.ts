@@ -8,7 +8,11 @@ import { refuse } from '../refusal.ts';
 import { SYNTAX } from '../schema/syntax.ts';
 import { checkDuplicates, checkSingle, normalOrRaw } from './entry-rules.ts';
 import { readContent } from './request-content.ts';
+import { ValueSets } from './value-sets.ts';
 import { stamp, type UpdateContext } from './context.ts';
+
+/** With more changes than that, values are looked up in sets: comparing all of them for each change would take quadratic time. */
+const FEW_CHANGES = 2;
 
 /** A change with its attribute looked up and its values checked. */
 export interface ReadyChange {
@@ -61,7 +65,9 @@ export function modifyEntry(context: UpdateContext, id: number, changes: readonl
       refuse('insufficientAccessRights', `${descriptor.text} can only be replaced as a whole`);
     touched.add(descriptor);
   }
-  for (const ready of changes) applyChange(database, draft, ready);
+  const sets = changes.length > FEW_CHANGES ? new ValueSets(database) : undefined;
+  for (const ready of changes) applyChange(database, draft, ready, sets);
+  sets?.finish(draft);
   for (const attribute of draft.attributes) if (touched.has(attribute.descriptor)) checkSingle(attribute);
   checkName(database, draft, touched);
   context.rules.checkStructure(classes, classValues(draft));
@@ -78,8 +84,21 @@ function applyChange(
   database: Database,
   draft: Draft,
   { kind, descriptor, values: given }: ReadyChange,
+  sets: ValueSets | undefined,
 ): void {
   const found = draft.attributes.find((a) => a.descriptor === descriptor);
+  const oneByOne = kind === 'add' || (kind === 'delete' && given.length > 0);
+  if (found !== undefined && descriptor.type.equality !== undefined && oneByOne) {
+    const set = sets?.of(found);
+    if (set !== undefined) {
+      if (kind === 'add') set.add(given);
+      else if (set.delete(given) === 0) {
+        sets?.forget(found);
+        remove(draft, found);
+      }
+      return;
+    }
+  } else if (found !== undefined) sets?.forget(found);
   switch (kind) {
     case 'add':
       if (found === undefined) draft.attributes.push({ descriptor, values: [...given] });

@@ -298,6 +298,8 @@ function fakeConnection(remoteAddress: string) {
     },
     flush: () => true,
     pause() {},
+    // Not its turn in this run: nothing more is read.
+    postpone: () => () => undefined,
     resume() {},
     noticeOfDisconnection: () => void (connection.open = false),
     close: () => void (connection.open = false),
