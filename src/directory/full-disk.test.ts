@@ -60,7 +60,15 @@ it('refuses, undoes, goes on, and recovers', async () => {
     return refused;
   };
   files.capacity = 0;
+  let applied = 0;
+  const { onApplied } = directory.committer;
+  directory.committer.onApplied = (change) => {
+    applied += 1;
+    onApplied?.(change);
+  };
   expect(await refuseAll()).toBe(3);
+  // Whoever keeps count of changes hears nothing of those that were undone.
+  expect(applied).toBe(0);
   expect(await entries()).toEqual(before);
   expect((await directory.verify()).problems).toEqual([]);
   expect(directory.lookupEquality('mail', Buffer.from('p1@x.org'))).toHaveLength(1);

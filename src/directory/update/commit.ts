@@ -192,8 +192,7 @@ export class Committer {
       return;
     }
     const changes = this.#listeners.size === 0 ? [] : describeChanges(database, change);
-    this.onApplied?.(change);
-    change.commit((error) => {
+    const taken = change.commit((error) => {
       if (isPosternError(error, 'store.full')) {
         // As slapd answers; `busy` and `unavailable` would send clients elsewhere or round in circles.
         done({ ok: false, result: resultOf('other', error.message), failed: undefined });
@@ -211,6 +210,7 @@ export class Committer {
       if (changes.length > 0) this.#tell(changes, session);
       done({ ok: true, updates: results });
     });
+    if (taken) this.onApplied?.(change);
   }
 
   #storeFailed(error: Error): void {
