@@ -247,7 +247,7 @@ function compileExtensible(filter: Extract<Filter, { kind: 'extensible' }>, opti
   const test = valueTest(rule, filter.value, options);
   if (set !== undefined && !isUsable(rule, set.type)) return ALWAYS_UNDEFINED;
   if (test === undefined) return ALWAYS_UNDEFINED;
-  const types = new Set(set === undefined ? typesOfRule(rule, options) : [set.type]);
+  const types = set === undefined ? typesOfRule(rule, options) : new Set([set.type]);
   const parts: Matcher[] = [
     set === undefined ? new AnyTypeMatcher(types, test) : new ValueMatcher(set, test),
   ];
@@ -255,11 +255,25 @@ function compileExtensible(filter: Extract<Filter, { kind: 'extensible' }>, opti
   return parts.length === 1 ? (parts[0] as Matcher) : new Or(parts);
 }
 
+/** By directory and rule: filters have thousands of assertions, and rules hundreds of types. */
+const typesOfRules = new WeakMap<Database, Map<MatchingRule, ReadonlySet<AttributeType>>>();
+
 /** Without an attribute the rule applies to every type that it is usable with. */
-function typesOfRule(rule: MatchingRule, options: FilterOptions): AttributeType[] {
-  return options.database.schema.attributeTypes.filter(
-    (type) => !isAddressType(options, type) && type.equality?.name !== ADDRESS_RULE && isUsable(rule, type),
-  );
+function typesOfRule(rule: MatchingRule, options: FilterOptions): ReadonlySet<AttributeType> {
+  const { database } = options;
+  const known = typesOfRules.get(database) ?? new Map<MatchingRule, ReadonlySet<AttributeType>>();
+  typesOfRules.set(database, known);
+  let types = known.get(rule);
+  if (types === undefined) {
+    types = new Set(
+      database.schema.attributeTypes.filter(
+        (type) =>
+          !isAddressType(options, type) && type.equality?.name !== ADDRESS_RULE && isUsable(rule, type),
+      ),
+    );
+    known.set(rule, types);
+  }
+  return types;
 }
 
 /** RFC 4517 §4.1 (matchingRuleUse): a rule can compare values of its own syntax, and of those that are special cases of it. */
