@@ -1,7 +1,7 @@
 /** `docs/access.md` says what the tables say. */
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { accessTable } from '../../directory/access/access-table.ts';
+import { accessTable } from '../../../test/support/access-table.ts';
 import { HUB_ACCESS } from '../hub/configuration.ts';
 import { EDGE_ACCESS } from './access.ts';
 

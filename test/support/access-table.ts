@@ -1,5 +1,5 @@
 /** An access policy as a table that people read: `docs/access.md` has those of the daemons. */
-import type { AccessPolicy, AccessRule } from './access.ts';
+import type { AccessPolicy, AccessRule } from '../../src/directory/access/access.ts';
 
 const code = (words: readonly string[]): string => words.map((word) => `\`${word}\``).join(', ');
 
