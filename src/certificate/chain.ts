@@ -21,11 +21,33 @@ export interface Endorsement extends Member {
   readonly issuedAt: number;
 }
 
+/** Unix milliseconds of the latest removal of each pin. */
+export type Removals = ReadonlyMap<Pin, number>;
+
+/** What the roots have taken back, besides `known` removals of earlier times, whose statements may be gone. */
+export function removalsBy(
+  roots: readonly Pin[],
+  statements: readonly Uint8Array[],
+  known: Iterable<readonly [Pin, number]> = [],
+): Removals {
+  const byIssuer = groupByIssuer(statements);
+  const removals = new Map(known);
+  for (const root of new Set(roots))
+    for (const { claim, issuedAt } of verified(byIssuer.get(root), root))
+      if (claim.kind === 'removal' && issuedAt > (removals.get(claim.pin) ?? -1))
+        removals.set(claim.pin, issuedAt);
+  return removals;
+}
+
 /**
- * Everybody who is endorsed by a root (a hub that is trusted already) or by a hub that a root endorsed, and so on. Only hubs endorse.
- * One endorsement is reported for each pin and role.
+ * Everybody who is endorsed by a root (a hub that is trusted already) or by a hub that a root endorsed, and so on. Only hubs endorse, and what
+ * was said of somebody before he was removed does not count. One endorsement is reported for each pin and role.
  */
-export function endorsedMembers(roots: readonly Pin[], statements: readonly Uint8Array[]): Endorsement[] {
+export function endorsedMembers(
+  roots: readonly Pin[],
+  statements: readonly Uint8Array[],
+  removals: Removals = new Map(),
+): Endorsement[] {
   const byIssuer = groupByIssuer(statements);
   const members = new Map<string, Endorsement>();
   const asked = new Set<Pin>();
@@ -34,7 +56,7 @@ export function endorsedMembers(roots: readonly Pin[], statements: readonly Uint
     if (asked.has(issuer)) continue;
     asked.add(issuer);
     for (const { claim, subject, issuedAt } of verified(byIssuer.get(issuer), issuer)) {
-      if (claim.kind !== 'membership') continue;
+      if (claim.kind !== 'membership' || issuedAt <= (removals.get(claim.pin) ?? -1)) continue;
       const key = `${claim.role} ${claim.pin}`;
       if (!members.has(key))
         members.set(key, { name: subject, pin: claim.pin, role: claim.role, endorsedBy: issuer, issuedAt });

@@ -12,6 +12,7 @@ import {
   MOST_STATEMENT_BYTES,
   stateMembership,
   stateNextCertificate,
+  stateRemoval,
   stateSealingKey,
   verifyClaim,
   verifyStatement,
@@ -76,6 +77,11 @@ describe('round trips', () => {
   test('next certificate', () => {
     const { claim } = verifyStatement(stateNextCertificate(hub, next, options), hub.pin);
     expect(claim).toEqual({ kind: 'nextCertificate', certificate: next.certificate.der, pin: next.pin });
+  });
+
+  test('removal', () => {
+    const { claim } = verifyStatement(stateRemoval(hub, next.pin, options), hub.pin);
+    expect(claim).toEqual({ kind: 'removal', pin: next.pin });
   });
 
   test.each(['hub', 'edge'] as const)('membership: %s', (role) => {
@@ -152,7 +158,11 @@ describe('refusals', () => {
   });
 
   test.each<[string, () => Buffer]>([
-    ['an unknown kind', () => forged(hub, { kind: 3 })],
+    ['an unknown kind', () => forged(hub, { kind: 4 })],
+    [
+      'a removal of half a pin',
+      () => forged(hub, { kind: 3, body: encodeDer((w) => w.octets(Buffer.alloc(16))) }),
+    ],
     ['a kind of another type', () => forged(hub, { kindTag: 2 })],
     ['another issuer within', () => forged(hub, { issuer: pinBytes(next.pin) })],
     ['an issuer that is too short', () => forged(hub, { issuer: Buffer.alloc(31) })],

@@ -26,7 +26,9 @@ export type Claim =
   /** The subject, who is the issuer, will show this certificate. The next key has signed as well (proof of possession). */
   | { readonly kind: 'nextCertificate'; readonly certificate: Buffer; readonly pin: Pin }
   /** The issuer endorses the subject: it holds this pin and has this role. */
-  | { readonly kind: 'membership'; readonly pin: Pin; readonly role: Role };
+  | { readonly kind: 'membership'; readonly pin: Pin; readonly role: Role }
+  /** The issuer takes back what it, or another, said of this pin before. */
+  | { readonly kind: 'removal'; readonly pin: Pin };
 
 export interface Statement {
   readonly claim: Claim;
@@ -39,7 +41,7 @@ export interface Statement {
 
 const DOMAIN = 'postern statement v1';
 const POSSESSION_DOMAIN = 'postern next key v1';
-const KINDS = ['sealingKey', 'nextCertificate', 'membership'] as const;
+const KINDS = ['sealingKey', 'nextCertificate', 'membership', 'removal'] as const;
 const ROLES: readonly Role[] = ['hub', 'edge'];
 
 /** Certificate, issuer's key, two signatures and the rest. */
@@ -84,6 +86,15 @@ export function stateMembership(
     writer.close(outer);
   });
   return sign(issuer, 'membership', body, options);
+}
+
+export function stateRemoval(issuer: Identity, pin: Pin, options: StateOptions): Buffer {
+  return sign(
+    issuer,
+    'removal',
+    encodeDer((writer) => writer.octets(pinBytes(pin))),
+    options,
+  );
 }
 
 function sign(issuer: Identity, kind: Claim['kind'], body: Buffer, options: StateOptions): Buffer {
@@ -213,6 +224,8 @@ function readClaim(kind: Claim['kind'], body: Buffer, issuer: Pin): Claim {
         reader.leave(outer);
         return { kind, pin, role };
       }
+      case 'removal':
+        return { kind, pin: pinFromBytes(reader.octets()) };
     }
   })();
   reader.finish();

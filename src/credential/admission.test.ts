@@ -11,7 +11,7 @@ import {
   START,
   DAY,
 } from '../../test/support/credential-site.ts';
-import { stateMembership } from '../certificate/statement.ts';
+import { stateMembership, stateRemoval } from '../certificate/statement.ts';
 import { createAddressKey, createAddressKeyRecord } from './address-key.ts';
 import type { HubObject } from './admission.ts';
 import { findHub } from './credential-state.ts';
@@ -60,6 +60,50 @@ describe('a hub', () => {
     expect(report.installed).toEqual(['ESRA.edge1.hub2.0', 'ESRA.edge1.hub3.0']);
     expect(report.refused.map(({ what }) => what)).toEqual(['hub mallory', 'ESRA.edge1.mallory.0']);
     expect(findHub(site.store.value.hubs, 'hub3')?.admittedBy).toBe('endorsed');
+  });
+
+  describe('that was removed', () => {
+    const MINUTE = 60_000;
+    const says = (by: HubNode, role: 'hub' | 'removed', who: HubNode, at: number): Buffer => {
+      const about = { subject: who.fqdn, issuedAt: at };
+      const { pin } = who.identity;
+      return role === 'hub'
+        ? stateMembership(by.identity, { pin, role }, about)
+        : stateRemoval(by.identity, pin, about);
+    };
+    const push = async (statements: readonly Buffer[]): Promise<readonly string[]> => {
+      const hubs = [objectOf(hub, { statements: [...statements] }), objectOf(second)];
+      const report = await arrive({ hubs, records: [await issue(hub), await issue(second)] }, hub, 'hub');
+      return report.removed;
+    };
+    beforeEach(async () => {
+      await arrive({ records: [await issue(hub)] });
+      await push([says(hub, 'hub', second, START)]);
+      expect(site.accountNames()).toEqual(['ESRA.edge1.hub1.0', 'ESRA.edge1.hub2.0']);
+    });
+
+    it('loses its accounts, and comes back by no older word, also when the removal is no more to be read', async () => {
+      const endorsement = says(hub, 'hub', second, START);
+      expect(await push([endorsement, says(hub, 'removed', second, START + MINUTE)])).toEqual(['hub2']);
+      expect(site.accountNames()).toEqual(['ESRA.edge1.hub1.0']);
+      expect(await push([endorsement])).toEqual([]);
+      expect(site.accountNames()).toEqual(['ESRA.edge1.hub1.0']);
+      await push([says(hub, 'hub', second, START + 2 * MINUTE)]);
+      expect(site.accountNames()).toEqual(['ESRA.edge1.hub1.0', 'ESRA.edge1.hub2.0']);
+    });
+
+    it('is not removed by a stranger, by an older word than its endorsement, or by an altered one', async () => {
+      const endorsement = says(hub, 'hub', second, START);
+      const altered = says(hub, 'removed', second, START + MINUTE);
+      altered[altered.length - 9] = (altered[altered.length - 9] ?? 0) ^ 1;
+      for (const word of [
+        says(mallory, 'removed', second, START + MINUTE),
+        says(hub, 'removed', second, START - MINUTE),
+        altered,
+      ])
+        expect(await push([endorsement, word])).toEqual([]);
+      expect(site.accountNames()).toEqual(['ESRA.edge1.hub1.0', 'ESRA.edge1.hub2.0']);
+    });
   });
 
   it('cannot take the name of an admitted one, in an ordinary session', async () => {

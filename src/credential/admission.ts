@@ -1,14 +1,16 @@
 /**
  * Which hubs an edge trusts, decided from what a session pushed under cn=Hubs. A hub enters in one of two ways: it presented the subscription
- * file's account and its certificate is the one of that very session, or a hub that is admitted endorses it. Pure.
+ * file's account and its certificate is the one of that very session, or a hub that is admitted endorses it. It leaves when an admitted hub
+ * states so, and does not come back by what was said of it before. Pure.
  */
 import { isPosternError } from '../base/error.ts';
-import { endorsedMembers } from '../certificate/chain.ts';
+import { endorsedMembers, type Removals, removalsBy } from '../certificate/chain.ts';
 import { isHostName } from '../certificate/name.ts';
 import { type Certificate, parseCertificate } from '../certificate/parse.ts';
 import { matchPin, type Pin, samePin } from '../certificate/pin.ts';
 import { isNodeName, nameKey, sameFqdn, sameName } from './account-name.ts';
 import { type AdmittedHub, findHub } from './credential-state.ts';
+import { CLOCK_TOLERANCE_MS } from './schedule.ts';
 
 /** An object under cn=Hubs, as it stands in the edge directory: claims, not facts. */
 export interface HubObject {
@@ -31,6 +33,10 @@ export interface PushSession {
 export interface Admission {
   /** Hubs that are trusted after this, by `nameKey`: those known before, and the new ones. */
   readonly hubs: Readonly<Record<string, AdmittedHub>>;
+  /** Names of those that a trusted hub has removed from the site: their accounts go with them. */
+  readonly removed: readonly string[];
+  /** Every removal that has been heard of, since the statements may be taken away again. */
+  readonly removals: Removals;
   /** Names of those that are new, or that showed a new key by means of a new subscription file. */
   readonly admitted: readonly string[];
   readonly refused: readonly { readonly hub: string; readonly reason: string }[];
@@ -47,8 +53,19 @@ export function admitHubs(
   objects: readonly HubObject[],
   session: PushSession,
   now: number,
+  heard: Iterable<readonly [Pin, number]> = [],
 ): Admission {
-  const hubs: Record<string, AdmittedHub> = { ...known };
+  const said = objects.flatMap((object) => object.statements.slice(0, MOST_STATEMENTS_OF_ONE));
+  const all = Object.values(known);
+  const removals = removalsBy(
+    all.map((hub) => hub.pins.current),
+    said.slice(0, MOST_STATEMENTS),
+    heard,
+  );
+  const removed = all.filter((hub) => isRemoved(hub, removals, all, said));
+  const hubs: Record<string, AdmittedHub> = Object.fromEntries(
+    Object.entries(known).filter(([, hub]) => !removed.includes(hub)),
+  );
   const admitted: string[] = [];
   const refused: { hub: string; reason: string }[] = [];
   const refuse = (object: HubObject, reason: string): void =>
@@ -92,7 +109,7 @@ export function admitHubs(
     const statements = [...strangers.map(({ object }) => object), ...objects].flatMap((object) =>
       object.statements.slice(0, MOST_STATEMENTS_OF_ONE),
     );
-    const endorsed = endorsedMembers(roots, statements.slice(0, MOST_STATEMENTS)).filter(
+    const endorsed = endorsedMembers(roots, statements.slice(0, MOST_STATEMENTS), removals).filter(
       (member) => member.role === 'hub',
     );
     for (const { object, certificate } of strangers) {
@@ -107,7 +124,26 @@ export function admitHubs(
       else admit(object, certificate, 'endorsed');
     }
   }
-  return { hubs, admitted, refused };
+  return { hubs, removed: removed.map((hub) => hub.name), removals, admitted, refused };
+}
+
+/**
+ * Whether the latest word about a hub is its removal. A subscription file counts from the moment it was presented; an endorsement says itself
+ * when it was made (by clocks that may differ from ours).
+ */
+function isRemoved(
+  hub: AdmittedHub,
+  removals: Removals,
+  all: readonly AdmittedHub[],
+  said: readonly Uint8Array[],
+): boolean {
+  const at = removals.get(hub.pins.current);
+  if (at === undefined) return false;
+  if (hub.admittedBy === 'bootstrap') return at > hub.admittedAt;
+  if (at <= hub.admittedAt - CLOCK_TOLERANCE_MS) return false;
+  const others = all.map((one) => one.pins.current).filter((pin) => !removals.has(pin));
+  const endorsed = endorsedMembers(others, said.slice(0, MOST_STATEMENTS), removals);
+  return !endorsed.some((member) => samePin(member.pin, hub.pins.current));
 }
 
 function certificateOf(object: HubObject): Certificate | undefined {

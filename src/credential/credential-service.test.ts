@@ -69,6 +69,7 @@ describe('the first session', () => {
     const report = await arrive({ records: [await record({}, { password })], addressKeys: [keyRecord] });
     expect(report).toEqual({
       admitted: ['hub1'],
+      removed: [],
       installed: ['ESRA.edge1.hub1.0'],
       unchanged: [],
       addressKey: key.id,

@@ -12,7 +12,7 @@ import type { SealingKeyPair } from '../certificate/sealing.ts';
 import { type Account, ESRA_CLOCK_TOLERANCE_MS } from './account.ts';
 import { nameKey, sameFqdn, sameName } from './account-name.ts';
 import { decodeAddressKeyRecord, openAddressKeyRecord, verifyAddressKeyRecord } from './address-key.ts';
-import { admitHubs, type HubObject, type PushSession } from './admission.ts';
+import { type Admission, admitHubs, type HubObject, type PushSession } from './admission.ts';
 import { withoutExpired } from './bind.ts';
 import {
   type AdmittedHub,
@@ -144,6 +144,17 @@ export function withAccounts<T extends CredentialState>(
   return { ...state, hubs, accounts: all };
 }
 
+/** Removals remembered; a site has a handful. */
+const MOST_REMOVALS = 256;
+
+/** Without the hubs that were removed; their accounts follow, since `withAccounts` keeps none without a hub. */
+function withoutHubs<T extends CredentialState>(state: T, { removed, removals }: Admission): T {
+  const gone = new Set(removed.map(nameKey));
+  const hubs = Object.fromEntries(Object.entries(state.hubs).filter(([key]) => !gone.has(key)));
+  const latest = [...removals].sort((a, b) => b[1] - a[1]).slice(0, MOST_REMOVALS);
+  return { ...state, hubs, removedHubs: Object.fromEntries(latest) };
+}
+
 /** What a push brought; everything as it stands in the edge directory now, not only what changed. */
 export interface Arrival {
   readonly session: PushSession;
@@ -161,6 +172,7 @@ export interface Arrival {
 
 export interface CredentialReport {
   readonly admitted: readonly string[];
+  readonly removed: readonly string[];
   readonly installed: readonly string[];
   readonly unchanged: readonly string[];
   /** Id of the address key that was installed by this arrival. */
@@ -209,7 +221,8 @@ async function processArrival<T extends CredentialState>(
   const { store, log } = options;
   const now = options.clock.now();
   const refused: { what: string; code: ErrorCode; reason: string }[] = [];
-  const admission = admitHubs(store.value.hubs, arrival.hubs, arrival.session, now);
+  const heard = Object.entries(store.value.removedHubs ?? {}) as [Pin, number][];
+  const admission = admitHubs(store.value.hubs, arrival.hubs, arrival.session, now, heard);
   for (const { hub, reason } of admission.refused)
     refused.push({ what: `hub ${hub}`, code: 'credential.invalid', reason });
   const opened = await openRecords(
@@ -221,16 +234,25 @@ async function processArrival<T extends CredentialState>(
   const key = await openAddressKey(options, admission.hubs, arrival);
   refused.push(...key.refused);
   const admitted = admission.admitted.flatMap((name) => findHub(admission.hubs, name) ?? []);
-  if (admission.admitted.length > 0 || opened.accounts.length > 0 || key.stored !== undefined) {
+  const news =
+    admission.admitted.length > 0 ||
+    admission.removed.length > 0 ||
+    admission.removals.size > heard.length ||
+    opened.accounts.length > 0 ||
+    key.stored !== undefined;
+  if (news) {
     await store.update((draft) => {
       if (arrival.stillGood?.(draft) === false)
         throw new PosternError('refused', 'the account that pushed was taken away meanwhile');
-      const next = withoutExpired(withAccounts(draft, admitted, opened.accounts), now);
+      const remaining = withoutHubs(draft, admission);
+      const next = withoutExpired(withAccounts(remaining, admitted, opened.accounts), now);
       return key.stored === undefined ? next : { ...next, addressKey: key.stored };
     });
   }
   for (const hub of admission.admitted)
     log.info('hub admitted', { hub, by: findHub(admission.hubs, hub)?.admittedBy });
+  for (const hub of admission.removed)
+    log.warn('hub removed: an admitted hub states that it has left the site', { hub });
   for (const { name } of opened.accounts) log.info('replication account installed', { account: name });
   for (const { what, code, reason } of refused.slice(0, MOST_LOGGED))
     log.warn('credential refused', { what, code, reason });
@@ -238,6 +260,7 @@ async function processArrival<T extends CredentialState>(
     log.warn('more credentials were refused', { more: refused.length - MOST_LOGGED });
   return {
     admitted: admission.admitted,
+    removed: admission.removed,
     installed: opened.accounts.map((account) => account.name),
     unchanged: opened.unchanged,
     addressKey: key.stored?.id,

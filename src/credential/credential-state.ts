@@ -49,12 +49,15 @@ export type StoredAddressKey = z.infer<typeof storedAddressKeySchema>;
 export const credentialStateShape = {
   accounts: z.array(accountSchema),
   hubs: z.record(z.string(), admittedHubSchema),
+  /** Pins of hubs that were removed from the site, and when: what was said of them before does not let them in again. */
+  removedHubs: z.record(pinSchema, timeField).default({}),
   addressKey: storedAddressKeySchema.optional(),
 };
 
 export interface CredentialState {
   accounts: Account[];
   hubs: Record<string, AdmittedHub>;
+  removedHubs?: Record<string, number>;
   addressKey?: StoredAddressKey | undefined;
 }
 

@@ -4,10 +4,10 @@
  * from it. Decides and makes; writes nothing.
  */
 import { isPosternError, PosternError } from '../base/error.ts';
-import { endorsedMembers } from '../certificate/chain.ts';
+import { endorsedMembers, type Removals } from '../certificate/chain.ts';
 import { parseCertificate } from '../certificate/parse.ts';
 import { formatFingerprint, type Pin, samePin } from '../certificate/pin.ts';
-import { stateMembership, verifyClaim } from '../certificate/statement.ts';
+import { stateMembership, stateRemoval, verifyClaim } from '../certificate/statement.ts';
 import { nameKey, sameFqdn, sameName } from '../credential/account-name.ts';
 import type { HubNode } from '../credential/issue.ts';
 import type { SealingRecipient } from '../credential/record.ts';
@@ -43,8 +43,9 @@ export function endorsed(
   candidates: readonly Claimant[],
   roots: readonly Pin[],
   statements: readonly Uint8Array[],
+  removals?: Removals,
 ): Claimant[] {
-  const members = endorsedMembers(roots, statements).filter((member) => member.role === role);
+  const members = endorsedMembers(roots, statements, removals).filter((member) => member.role === role);
   return candidates.filter(({ object, pin }) =>
     members.some((member) => samePin(member.pin, pin) && sameFqdn(member.name, object.fqdn)),
   );
@@ -97,6 +98,18 @@ export function withPeer(
   return { ...trust, peers: { ...trust.peers, [nameKey(object.name)]: peer } };
 }
 
+/** Without the peers that a trusted hub has removed since they were admitted. */
+export function withoutPeers(trust: HubTrustState, removals: Removals): HubTrustState {
+  const peers = Object.entries(trust.peers).filter(
+    ([, peer]) => (removals.get(peer.pin) ?? -1) <= peer.admittedAt,
+  );
+  return {
+    ...trust,
+    peers: Object.fromEntries(peers),
+    removedHubs: Object.fromEntries(removals),
+  };
+}
+
 /** "This key is a hub (an edge) of ours." */
 export function endorsement(
   self: HubNode,
@@ -105,4 +118,13 @@ export function endorsement(
   now: number,
 ): Buffer {
   return stateMembership(self.identity, { pin: member.pin, role }, { subject: member.fqdn, issuedAt: now });
+}
+
+/** "What was said of this key before does not count any more." */
+export function removal(
+  self: HubNode,
+  member: { readonly fqdn: string; readonly pin: Pin },
+  now: number,
+): Buffer {
+  return stateRemoval(self.identity, member.pin, { subject: member.fqdn, issuedAt: now });
 }

@@ -115,6 +115,8 @@ export const hubTrustSchema = z.strictObject({
   role: z.literal('hub'),
   edges: z.record(z.string(), subscribedEdgeSchema),
   peers: z.record(z.string(), peerHubSchema).default({}),
+  /** Pins of hubs that were removed from the site, and when. */
+  removedHubs: z.record(pinSchema, timeField).default({}),
   usedSubscriptions: z.array(usedSubscriptionSchema),
   /** Last account number of edges that were removed: numbers are never used again. */
   retiredNumbers: z.record(z.string(), z.int().min(0)),
@@ -130,6 +132,7 @@ export function newEdgeTrust(node: Omit<NodeTrust, 'version'>): EdgeTrustState {
     ...node,
     accounts: [],
     hubs: {},
+    removedHubs: {},
     usedSubscriptions: [],
     lease: { epoch: 0, holder: '', expiresAt: 0 },
     removals: {},
@@ -143,6 +146,7 @@ export function newHubTrust(node: Omit<NodeTrust, 'version'>): HubTrustState {
     ...node,
     edges: {},
     peers: {},
+    removedHubs: {},
     usedSubscriptions: [],
     retiredNumbers: {},
   };

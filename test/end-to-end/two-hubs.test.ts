@@ -190,4 +190,33 @@ describe('a second hub', () => {
       (text) => text.includes('ESRA.edge2.hub1.0') && text.includes('ESRA.edge2.hub2.0'),
     );
   });
+
+  it('is taken out again: no account of it is left on any edge, and its old statements let it in no more', async () => {
+    const before = await slapd.search('(cn=hub2)', 'posternStatement', 'posternFqdn', 'posternCertificate');
+    await first.hubOk('hub', 'remove', 'hub2');
+    await until(
+      'its account to go',
+      () => first.edgeOk('subscription', 'show'),
+      (text) => text.includes('ESRA.edge1.hub1.') && !text.includes('ESRA.edge1.hub2.'),
+    );
+    expect((await hubs(first)).has('hub2')).toBe(false);
+    // Somebody who can write to the directory puts everything back that was said of it.
+    await second.hubDaemon?.stop();
+    await slapd.modify(`${before.replace(/^(dn: .*)$/m, '$1\nchangetype: add\nobjectClass: posternHub')}\n`);
+    await until(
+      'the object to be seen',
+      () => hubs(first),
+      (found) => found.get('hub2')?.standing === 'unknown',
+    );
+    await first.hubOk('sync', 'run');
+    expect(await first.edgeOk('subscription', 'show')).not.toContain('hub2');
+    await second.startHub();
+    await until(
+      'the second hub to be refused',
+      () => link(second),
+      (edge) => edge?.state === 'Expired' || edge?.consecutiveFailures !== 0,
+    );
+    expect(await first.edgeOk('subscription', 'show')).not.toContain('hub2');
+    expect((await link(first))?.holdsLease).toBe(true);
+  });
 });

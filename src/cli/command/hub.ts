@@ -1,4 +1,4 @@
-/** `postern hub run|key|list|join|approve`: the hub daemon, its public key, and the hubs of the site. */
+/** `postern hub run|key|list|join|approve|remove`: the hub daemon, its public key, and the hubs of the site. */
 import { buildCommand, buildRouteMap } from '@stricli/core';
 import type { SiteHubDocument } from '../../admin/documents.ts';
 import { type Context, guarded, hubConfig, hubDaemon, print } from '../context.ts';
@@ -115,7 +115,30 @@ const approve = buildCommand({
   },
 });
 
+const remove = buildCommand({
+  docs: { brief: 'Take another hub out of the site, alive or dead: its accounts go from every edge' },
+  parameters: {
+    flags: common,
+    aliases: commonAliases,
+    positional: { kind: 'tuple', parameters: [{ parse: String, placeholder: 'HUB', brief: 'Its name' }] },
+  },
+  func(this: Context, flags: CommonFlags, hub: string) {
+    return guarded(this, async () => {
+      const removed = await hubDaemon(this, flags.config).call<SiteHubDocument>(
+        'DELETE',
+        `/v1/hubs/${encodeURIComponent(hub)}`,
+      );
+      print(
+        this,
+        flags.json,
+        removed,
+        () => `${removed.hub} (${removed.fqdn}) is out; its accounts go from the edges with the next push`,
+      );
+    });
+  },
+});
+
 export const hubRoutes = buildRouteMap({
   docs: { brief: 'The hub daemon, and the hubs of the site' },
-  routes: { run, key, list, join, approve },
+  routes: { run, key, list, join, approve, remove },
 });

@@ -112,7 +112,8 @@ export class Credentials {
       addressKeys: own?.sealedKeys ?? [],
     });
     if (report.addressKey !== undefined && hadKey) await this.#options.onNewAddressKey();
-    if (report.admitted.length > 0 || report.installed.length > 0) await this.showAccounts();
+    if (report.admitted.length + report.removed.length + report.installed.length > 0)
+      await this.showAccounts();
   }
 
   #objects(container: string): (TopologyObject & { readonly modifier: string })[] {

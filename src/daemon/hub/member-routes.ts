@@ -1,4 +1,4 @@
-/** Control routes for the hubs of a site: list, join, approve. */
+/** Control routes for the hubs of a site: list, join, approve, remove. */
 import type { Hono } from 'hono';
 import { z } from 'zod';
 import type { SiteHubDocument } from '../../admin/documents.ts';
@@ -22,6 +22,12 @@ export function memberRoutes(
     const joined = await members.join(parsePin(fingerprint), clock.now());
     for (const edge of await members.adopt(clock.now())) links.start(edge.name);
     return context.json(document(joined));
+  });
+
+  app.delete('/v1/hubs/:hub', async (context) => {
+    const removed = await members.remove(context.req.param('hub'), clock.now());
+    links.poke();
+    return context.json(document(removed));
   });
 
   app.post('/v1/hubs/approve', async (context) => {

@@ -5,7 +5,7 @@
 import { isPosternError, PosternError } from '../../base/error.ts';
 import type { Secret } from '../../base/secret.ts';
 import { samePin } from '../../certificate/pin.ts';
-import { claimedIssuer } from '../../certificate/statement.ts';
+import { claimedIssuer, verifyStatement } from '../../certificate/statement.ts';
 import type { TrustStore } from '../../certificate/trust-store.ts';
 import {
   decodeAddressKeyRecord,
@@ -91,18 +91,18 @@ export class Organisation {
         changes: [
           replace('posternFqdn', [Buffer.from(own.fqdn)]),
           replace('posternCertificate', own.certificates),
-          replace('posternStatement', [...own.statements, ...this.#saidByOthers(present.attributes)]),
+          replace('posternStatement', [...own.statements, ...this.#otherStatements(present.attributes)]),
         ],
       },
     ]);
   }
 
-  /** What other hubs state of this one stays. */
-  #saidByOthers(attributes: readonly Attribute[]): Buffer[] {
+  /** What other hubs state of this one stays, and what it states of others. */
+  #otherStatements(attributes: readonly Attribute[]): Buffer[] {
     const { pin } = this.#options.hub.identity;
     return (readTopologyObject(attributes)?.statements ?? []).filter((bytes) => {
       try {
-        return !samePin(claimedIssuer(bytes), pin);
+        return !samePin(claimedIssuer(bytes), pin) || verifyStatement(bytes, pin).claim.kind === 'removal';
       } catch (error) {
         if (isPosternError(error)) return false;
         throw error;

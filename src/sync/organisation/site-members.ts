@@ -5,9 +5,10 @@
 import { isPosternError, PosternError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
+import { type Removals, removalsBy } from '../../certificate/chain.ts';
 import { formatFingerprint, type Pin, samePin } from '../../certificate/pin.ts';
 import type { TrustStore } from '../../certificate/trust-store.ts';
-import { nameKey, sameFqdn } from '../../credential/account-name.ts';
+import { nameKey, sameFqdn, sameName } from '../../credential/account-name.ts';
 import {
   createAddressKeyRecord,
   decodeAddressKeyRecord,
@@ -16,8 +17,8 @@ import {
 } from '../../credential/address-key.ts';
 import { type HubNode, issueCredential } from '../../credential/issue.ts';
 import { DEFAULT_PASSWORD_POLICY } from '../../credential/password.ts';
-import type { SealingRecipient } from '../../credential/record.ts';
-import { firstWindow } from '../../credential/schedule.ts';
+import { decodeCredentialRecord, type SealingRecipient } from '../../credential/record.ts';
+import { CLOCK_TOLERANCE_MS, firstWindow } from '../../credential/schedule.ts';
 import type { Attribute, ModifyRequest } from '../../ldap/message.ts';
 import {
   type Claimant,
@@ -26,12 +27,14 @@ import {
   endorsement,
   findHub,
   recipientOf,
+  removal,
   trustedPins,
+  withoutPeers,
   withPeer,
 } from '../../subscription/membership.ts';
 import { edgeDn, hubDn } from '../../subscription/topology-objects.ts';
 import { findEdge, type HubTrustState, type SubscribedEdge } from '../../subscription/trust-state.ts';
-import type { ConfigurationDirectory } from './configuration-directory.ts';
+import type { ConfigurationChange, ConfigurationDirectory } from './configuration-directory.ts';
 import type { Organisation } from './organisation.ts';
 
 export interface SiteMembersOptions {
@@ -123,6 +126,56 @@ export class SiteMembers {
   }
 
   /**
+   * Takes a hub out of the site, alive or dead: states so, signed, which every edge and hub that reads it acts on; and clears away what it had.
+   * Its accounts are gone from the edges with the next push.
+   */
+  async remove(name: string, now: number): Promise<SiteHub> {
+    const { organisation, directory, hub, site, base, log } = this.#options;
+    this.#requireShared();
+    const found = this.#others(await organisation.topology('Hubs')).find((one) =>
+      sameName(one.object.name, name),
+    );
+    if (found === undefined)
+      throw new PosternError('not-found', `there is no other hub ${name} in this site`, {
+        hint: '"postern hub list" shows those that are there',
+      });
+    const { object, pin } = found;
+    const changes: ConfigurationChange[] = [
+      adding(hubDn(hub.name, site, base), 'posternStatement', [
+        removal(hub, { fqdn: object.fqdn, pin }, now),
+      ]),
+    ];
+    for (const edge of await organisation.topology('Edges')) {
+      const its = edge.credentials.filter((bytes) => isOfHub(bytes, object.name));
+      if (its.length > 0)
+        changes.push({
+          op: 'modifyRequest',
+          dn: edgeDn(edge.name, site, base),
+          changes: [{ kind: 'delete', attribute: { type: 'posternCredential', values: its } }],
+        });
+    }
+    changes.push({ op: 'deleteRequest', dn: hubDn(object.name, site, base) });
+    await directory.apply(changes);
+    await this.#hearRemovals(now);
+    log.warn('hub removed from the site', { hub: object.name, fingerprint: formatFingerprint(pin) });
+    return this.#describe(found, 'unknown');
+  }
+
+  /** What trusted hubs have taken back. Kept here, since a statement may be taken away again. */
+  async #hearRemovals(now: number): Promise<Removals> {
+    const { organisation, trust, hub } = this.#options;
+    const statements = (await organisation.topology('Hubs')).flatMap((object) => object.statements);
+    const before = Object.entries(trust.value.removedHubs) as [Pin, number][];
+    const heard = new Map(removalsBy(trustedPins(trust.value, hub), statements, before));
+    // Of this very hub nobody else decides here; and a date in the future would never be overtaken.
+    heard.delete(hub.identity.pin);
+    for (const [pin, at] of heard) if (at > now + CLOCK_TOLERANCE_MS) heard.delete(pin);
+    if (heard.size !== before.length || before.some(([pin, at]) => heard.get(pin) !== at))
+      await trust.update((draft) => withoutPeers(draft, heard));
+    return heard;
+  }
+
+  /**
    * Takes on what trusted hubs have endorsed since: other hubs, and edges, each of which gets an account of this hub. Returns the edges that are
    * new here. What cannot be taken on is said in the log and tried again the next time.
    */
@@ -131,8 +184,9 @@ export class SiteMembers {
     if (!this.#options.shared || Object.keys(trust.value.peers).length === 0) return [];
     const [hubs, edges] = [await organisation.topology('Hubs'), await organisation.topology('Edges')];
     const statements = [...hubs, ...edges].flatMap((object) => object.statements);
+    const removals = await this.#hearRemovals(now);
     const roots = trustedPins(trust.value, hub);
-    for (const found of endorsed('hub', this.#others(hubs), roots, statements)) {
+    for (const found of endorsed('hub', this.#others(hubs), roots, statements, removals)) {
       if (Object.hasOwn(trust.value.peers, nameKey(found.object.name))) continue;
       await trust.update((draft) => withPeer(draft, found, 'endorsed', now));
       log.info('another hub of the site is trusted', { hub: found.object.name });
@@ -251,6 +305,16 @@ export class SiteMembers {
         hint: 'name an LDAP server that both hubs use in the table [configuration] of hub.toml (docs/configuration-directory.md)',
       },
     );
+  }
+}
+
+function isOfHub(record: Uint8Array, hubName: string): boolean {
+  try {
+    const { account } = decodeCredentialRecord(record);
+    return account.kind === 'esra' && sameName(account.hub, hubName);
+  } catch (error) {
+    if (isPosternError(error)) return false;
+    throw error;
   }
 }
 
