@@ -20,7 +20,7 @@ export const SERVER_LIMITS: DecodeLimits = {
   depth: 80,
   controls: 32,
   attributes: 10_000,
-  values: 100_000,
+  values: 25_000,
   filterDepth: 64,
   filterNodes: 4096,
   referrals: 256,
