@@ -1,4 +1,5 @@
-/** The doors of the edge: LDAPS for hubs, plain LDAP and socketmap for the mail server of this host. */
+/** The doors of the edge: LDAPS for hubs, plain LDAP and socketmap for the mail server of this host, a unix socket for its administrator. */
+import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import type { Lifecycle } from '../../base/lifecycle.ts';
 import type { Log } from '../../base/log.ts';
@@ -106,6 +107,22 @@ export async function startListeners(options: ListenersOptions, lifecycle: Lifec
       'ldap',
     );
   }
+  // For whoever administers this host, and for followers (RFC 4533): its mode, and the data folder's, let nobody else in.
+  const administrator = { role: ROLE.administrator, dn: '', authorizationId: `u:${ROLE.administrator}` };
+  const inside = new DirectoryServer({
+    directory,
+    vendorVersion: VERSION,
+    initialIdentity: () => administrator,
+  });
+  await start(
+    new LdapListener({
+      address: { path: join(config.data, 'ldapi'), mode: 0o600 },
+      clock,
+      log: log.child('ldapi'),
+      accept: inside.accept,
+    }),
+    'ldapi',
+  );
   const socketmap = new SocketmapServer({
     listen: config.listen.socketmap,
     tables: options.tables,
