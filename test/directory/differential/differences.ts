@@ -47,7 +47,7 @@ function has(filter: Filter, test: (leaf: Filter) => boolean): boolean {
   if (filter.kind === 'not') return has(filter.filter, test);
   return test(filter);
 }
-const filterHas = ({ request }: Asked, test: (leaf: Filter) => boolean): boolean =>
+export const filterHas = ({ request }: Asked, test: (leaf: Filter) => boolean): boolean =>
   request.op === 'searchRequest' && has(request.filter, test);
 
 const isSorted = ({ controls = [] }: Asked): boolean =>
@@ -58,20 +58,22 @@ const sortedBy = (attribute: string, critical: boolean): Control => ({
   value: encodeSortRequest([{ attribute, reverse: false }]),
 });
 
+/** Of somebody with few rights: `access.test.ts` sees it occur. */
+export const UNCOMPARABLE: Difference = {
+  name: 'an attribute that one may not compare is as if it were not there',
+  clause: 'RFC 4511 §4.1.9 ("substituted result codes to prevent unauthorized disclosures")',
+  slapd: 'says insufficientAccessRights',
+  explains: ({ request }, both) => request.op === 'compareRequest' && /^50 (16|122)$/.test(codes(both)),
+  witnesses: [],
+};
+
 export const DIFFERENCES: readonly Difference[] = [
   {
-    name: 'a new superior that is not there: matchedDN says how far the name led',
+    name: 'a new superior that is not there, a base that one may not see: matchedDN says how far the name led',
     clause: 'RFC 4511 §4.1.9',
     slapd: 'leaves matchedDN empty',
-    explains: (asked, both) => {
-      const { slapd, ours } = both;
-      return (
-        asked.request.op === 'modifyDnRequest' &&
-        codes(both) === '32 32' &&
-        slapd.matchedDn === '' &&
-        ours.matchedDn !== ''
-      );
-    },
+    explains: (_asked, both) =>
+      codes(both) === '32 32' && both.slapd.matchedDn === '' && both.ours.matchedDn !== '',
     witnesses: [
       {
         given: [person('Ann')],
@@ -396,6 +398,7 @@ export const DIFFERENCES: readonly Difference[] = [
       },
     ],
   },
+  UNCOMPARABLE,
 ];
 
 /** The declared difference between two answers that are not equal, if there is one. */
