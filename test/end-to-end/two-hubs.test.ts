@@ -189,6 +189,12 @@ describe('a second hub', () => {
       () => third.edgeOk('subscription', 'show'),
       (text) => text.includes('ESRA.edge2.hub1.0') && text.includes('ESRA.edge2.hub2.0'),
     );
+    await first.hubOk('subscription', 'remove', 'edge2');
+    await until(
+      'the other hub to let go of it',
+      async () => JSON.parse(await second.hubOk('subscription', 'list', '--json')) as { edge: string }[],
+      (edges) => edges.map(({ edge }) => edge).join() === 'edge1',
+    );
   });
 
   it('is taken out again: no account of it is left on any edge, and its old statements let it in no more', async () => {

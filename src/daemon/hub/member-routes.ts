@@ -20,7 +20,8 @@ export function memberRoutes(
   app.post('/v1/hubs/join', async (context) => {
     const { fingerprint } = await parseBody(context, joinBody);
     const joined = await members.join(parsePin(fingerprint), clock.now());
-    for (const edge of await members.adopt(clock.now())) links.start(edge.name);
+    const { adopted } = await members.adopt(clock.now());
+    for (const edge of adopted) links.start(edge.name);
     return context.json(document(joined));
   });
 

@@ -36,7 +36,9 @@ async function run(options: SiteWatchOptions, signal: AbortSignal): Promise<void
     try {
       const stamp = await directory.stamp(site);
       if (stamp !== seen) {
-        for (const edge of await members.adopt(clock.now())) links.start(edge.name);
+        const { adopted, gone } = await members.adopt(clock.now());
+        for (const edge of gone) await links.stop(edge.name);
+        for (const edge of adopted) links.start(edge.name);
         links.poke();
         seen = stamp;
       }

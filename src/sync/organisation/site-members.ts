@@ -32,7 +32,7 @@ import {
   withoutPeers,
   withPeer,
 } from '../../subscription/membership.ts';
-import { edgeDn, hubDn } from '../../subscription/topology-objects.ts';
+import { edgeDn, hubDn, type TopologyObject } from '../../subscription/topology-objects.ts';
 import { findEdge, type HubTrustState, type SubscribedEdge } from '../../subscription/trust-state.ts';
 import type { ConfigurationChange, ConfigurationDirectory } from './configuration-directory.ts';
 import type { Organisation } from './organisation.ts';
@@ -57,6 +57,11 @@ export interface SiteHub {
   readonly pin: Pin;
   /** `unknown`: nobody whom this hub trusts has endorsed it. */
   readonly standing: 'this hub' | 'administrator' | 'endorsed' | 'unknown';
+}
+
+export interface Adoption {
+  readonly adopted: readonly SubscribedEdge[];
+  readonly gone: readonly SubscribedEdge[];
 }
 
 interface AddressKeyHere {
@@ -176,12 +181,13 @@ export class SiteMembers {
   }
 
   /**
-   * Takes on what trusted hubs have endorsed since: other hubs, and edges, each of which gets an account of this hub. Returns the edges that are
-   * new here. What cannot be taken on is said in the log and tried again the next time.
+   * Takes on what trusted hubs have endorsed since: other hubs, and edges, each of which gets an account of this hub; and lets go of edges whose
+   * subscription was ended at another hub. What cannot be taken on is said in the log and tried again the next time.
    */
-  async adopt(now: number): Promise<SubscribedEdge[]> {
+  async adopt(now: number): Promise<Adoption> {
     const { organisation, trust, hub, log } = this.#options;
-    if (!this.#options.shared || Object.keys(trust.value.peers).length === 0) return [];
+    if (!this.#options.shared || Object.keys(trust.value.peers).length === 0)
+      return { adopted: [], gone: [] };
     const [hubs, edges] = [await organisation.topology('Hubs'), await organisation.topology('Edges')];
     const statements = [...hubs, ...edges].flatMap((object) => object.statements);
     const removals = await this.#hearRemovals(now);
@@ -202,7 +208,27 @@ export class SiteMembers {
         log.warn('an edge of the site cannot be taken on yet', { edge: found.object.name, error });
       }
     }
-    return adopted;
+    return { adopted, gone: await this.#letGo(edges) };
+  }
+
+  /** Only edges that came by another hub: what was imported here is ended here. */
+  async #letGo(present: readonly TopologyObject[]): Promise<SubscribedEdge[]> {
+    const { organisation, trust, log } = this.#options;
+    const gone = organisation
+      .edges()
+      .filter(
+        (edge) => edge.subscriptionId === '' && !present.some((object) => sameName(object.name, edge.name)),
+      );
+    for (const { name, accountNumber } of gone) {
+      const key = nameKey(name);
+      await trust.update(({ edges: { [key]: _gone, ...edges }, ...draft }) => ({
+        ...draft,
+        edges,
+        retiredNumbers: { ...draft.retiredNumbers, [key]: accountNumber },
+      }));
+      log.info('the subscription of an edge was ended at another hub', { edge: name });
+    }
+    return gone;
   }
 
   /** Undefined: the key of its addresses has not been handed to this hub yet. */
