@@ -6,6 +6,18 @@ import { BerReader } from './reader.ts';
 import { contextConstructed, contextTag, TAG } from './tag.ts';
 import { BerWriter, encodeDer, lengthOctets } from './writer.ts';
 
+test('a slice is what the same octets are as they are, whatever their number', () => {
+  const bytes = Buffer.from(Array.from({ length: 400 }, (_, n) => n & 0xff));
+  for (let length = 0; length <= 200; length++) {
+    const [sliced, raw] = [new BerWriter(64), new BerWriter(64)];
+    for (const start of [0, 7, 200]) {
+      sliced.slice(bytes, start, start + length);
+      raw.raw(bytes.subarray(start, start + length));
+    }
+    expect(sliced.toBuffer()).toEqual(raw.toBuffer());
+  }
+});
+
 describe('vectors', () => {
   const cases: [string, string, (w: BerWriter) => void][] = [
     ['integer 0', '020100', (w) => w.integer(0)],

@@ -172,7 +172,7 @@ export class Selection {
     writer.header(OPERATION_TAG.searchResultEntry, body);
     writer.header(TAG.octetString, dnLength);
     const rdnStart = view.rdnStart;
-    writer.raw(buffer.subarray(rdnStart, rdnStart + rdnLength));
+    writer.slice(buffer, rdnStart, rdnStart + rdnLength);
     if (above !== undefined) {
       writer.raw(COMMA);
       writer.raw(above);
@@ -243,12 +243,12 @@ function copyAttributes(
   to: number,
   typesOnly: boolean,
 ): void {
-  if (!typesOnly) return writer.raw(buffer.subarray(from, to));
+  if (!typesOnly) return writer.slice(buffer, from, to);
   for (let at = from; at < to; at = contentStart(buffer, at) + contentLength(buffer, at)) {
     const length = wireLength(buffer, at);
     const description = contentStart(buffer, at);
     writer.header(TAG.sequence, length + 2);
-    writer.raw(buffer.subarray(description, description + length));
+    writer.slice(buffer, description, description + length);
     writer.header(TAG.set, 0);
   }
 }
