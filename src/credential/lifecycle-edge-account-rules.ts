@@ -84,14 +84,17 @@ export const EDGE_ACCOUNT_RULES: readonly EdgeRule[] = [
     }),
   },
   {
-    name: 'former-install',
-    when: 'a former instance asks while the present one was heard within `recoveryQuiet` (5 min)',
+    name: 'other-install',
+    when: 'another instance asks while the present one was heard within `recoveryQuiet` (5 min)',
     effect: 'remember it; refuse `in-use`: if the present one is heard again, both are alive',
-    ...on('install', (state, event, now, timings) =>
-      state.former.includes(event.instance) && now < state.heardAt + timings.recoveryQuietMs
+    ...on('install', (state, event, now, timings) => {
+      const present = state.instance?.id ?? event.instance;
+      return event.session === undefined &&
+        present !== event.instance &&
+        now < state.heardAt + timings.recoveryQuietMs
         ? refuseInstall({ ...state, contender: event.instance }, 'in-use')
-        : undefined,
-    ),
+        : undefined;
+    }),
   },
   {
     name: 'install-number',

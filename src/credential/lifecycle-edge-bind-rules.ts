@@ -31,21 +31,13 @@ export const EDGE_BIND_RULES: readonly EdgeRule[] = [
     ),
   },
   {
-    name: 'no-account',
-    when: 'there is no such account',
-    effect: 'refuse',
-    ...on('bind', (state, event) =>
-      account(state, event.number) === undefined
-        ? refuse(state, 'refused', 'there is no such account')
-        : undefined,
-    ),
-  },
-  {
     name: 'outside-window',
-    when: 'its window, bent by the clock tolerance, is over',
+    when: 'there is no such account, or its window, bent by the clock tolerance, is over',
     effect: 'refuse',
     ...on('bind', (state, event, now) =>
-      place(state, event.number, now) === 'expired' ? refuse(state, 'refused', 'it has expired') : undefined,
+      place(state, event.number, now) === 'expired'
+        ? refuse(state, 'refused', 'it has expired, or was never there')
+        : undefined,
     ),
   },
   {

@@ -124,6 +124,24 @@ export const HUB_DUTIES: readonly HubRule[] = [
     },
   },
   {
+    name: 'refused-number',
+    on: 'always',
+    when: 'the edge accepts one generation, and refuses another whose number it knows: revoked there, or of another password',
+    effect: 'the refused one retires, so that another one is made',
+    run: (state) => {
+      const { bound, highest, refused } = state.run;
+      return bound === undefined
+        ? undefined
+        : {
+            state: withAll(state, (one) =>
+              one.number !== bound && one.number <= highest && refused.includes(one.number) && !one.retiring
+                ? { ...one, retiring: true }
+                : one,
+            ),
+          };
+    },
+  },
+  {
     name: 'keep',
     on: 'always',
     when: 'a number is reserved',
@@ -253,16 +271,17 @@ export const HUB_DUTIES: readonly HubRule[] = [
     when: 'an account is deleted, or has expired and a later one is there, or the pair has ended',
     effect: 'delete its records from the configuration directory',
     run: (state, _event, now) => {
-      const { pair } = state;
+      const { pair, run } = state;
       const latest = latestOf(wanted(pair));
-      const over = (one: Generation): boolean =>
-        one.gone ||
-        pair.phase === 'ended' ||
-        (state.run.contact === 'good' && now >= one.expiresAt && latest !== undefined && latest !== one);
-      return each(state, pair.generations.filter(over), 'withdraw', (one) => ({
-        type: 'withdraw',
-        number: one.number,
-      }));
+      const next = withAll(state, (one) =>
+        run.contact === 'good' && !one.gone && now >= one.expiresAt && latest !== undefined && latest !== one
+          ? { ...one, gone: true }
+          : one,
+      );
+      const over = next.pair.generations.filter((one) => one.gone || pair.phase === 'ended');
+      return (
+        each(next, over, 'withdraw', (one) => ({ type: 'withdraw', number: one.number })) ?? { state: next }
+      );
     },
   },
   {

@@ -71,7 +71,7 @@ export const HUB_EVENT_RULES: readonly HubRule[] = [
     name: 'observe',
     when: 'the configuration directory was read',
     effect:
-      'a lost own record is made again when nobody else has seen it, else its generation cannot be used until it comes back; a lost record of the edge is written again, one that this hub does not know is withdrawn when a later one is in use',
+      'a lost own record is made again when nobody else has seen it, else its generation cannot be used until it comes back; a lost record of the edge is written again, one that this hub does not know is withdrawn when a later one is in use; a withdrawn generation whose records are gone is forgotten',
     ...on('observed', (state, event) => observe(state, event.own, event.published)),
   },
   {
@@ -79,12 +79,6 @@ export const HUB_EVENT_RULES: readonly HubRule[] = [
     when: "this hub's own record is written",
     effect: 'its password can be found again',
     ...on('kept', (state, event) => ({ state: changed(state, event.number, { own: 'kept' }) })),
-  },
-  {
-    name: 'published',
-    when: "the record is on the edge's object",
-    effect: 'the next push brings it to the edge',
-    ...on('published', (state, event) => ({ state: changed(state, event.number, { published: true }) })),
   },
   {
     name: 'restored',
@@ -145,6 +139,16 @@ export const HUB_EVENT_RULES: readonly HubRule[] = [
     effect: 'warn `credential.two-instances`; nothing is renewed until `credential resolve`',
     ...on('refused', (state, event) =>
       event.code === 'two-instances' ? { state: suspended(refusedNow(state, event.number)) } : undefined,
+    ),
+  },
+  {
+    name: 'left-before',
+    when: 'the edge knows this hub no more, and it is leaving: the answer was lost',
+    effect: 'the records can be withdrawn',
+    ...on('refused', (state, event) =>
+      event.code === 'not-admitted' && state.pair.phase === 'leaving'
+        ? { state: { ...state, pair: { ...state.pair, phase: 'ended' } } }
+        : undefined,
     ),
   },
   {
@@ -232,22 +236,6 @@ export const HUB_EVENT_RULES: readonly HubRule[] = [
     when: 'a retired account is deleted on the edge',
     effect: 'its records can be withdrawn',
     ...on('deleted', (state, event) => ({ state: changed(state, event.number, { gone: true }) })),
-  },
-  {
-    name: 'withdrawn',
-    when: 'the records of a generation are deleted',
-    effect: 'it is forgotten; its number is not used again',
-    ...on('withdrawn', (state, event) => ({
-      state: {
-        ...state,
-        pair: {
-          ...state.pair,
-          using: state.pair.using === event.number ? undefined : state.pair.using,
-          fresh: state.pair.fresh === event.number ? undefined : state.pair.fresh,
-          generations: state.pair.generations.filter((one) => one.number !== event.number),
-        },
-      },
-    })),
   },
   {
     name: 'rotate-now',

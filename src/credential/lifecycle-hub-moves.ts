@@ -162,7 +162,10 @@ export function accepted(state: HubState, event: Extract<HubEvent, { type: 'boun
   // Said until the next ordinary renewal.
   const renewed = known?.confirmed === false && known.number !== state.pair.fresh && !known.installed;
   return calmed(
-    ran({ ...next, pair }, event.number === pair.using ? { bound: event.number } : {}),
+    ran(
+      { ...next, pair },
+      event.number === pair.using ? { bound: event.number, highest: event.highest } : {},
+    ),
     'credential.two-instances',
     'credential.not-admitted',
     'credential.recovery-waits',
@@ -172,7 +175,7 @@ export function accepted(state: HubState, event: Extract<HubEvent, { type: 'boun
 }
 
 export function observe(state: HubState, own: readonly number[], published: readonly number[]): Done {
-  const next = withAll(state, (one) => {
+  const seen = withAll(state, (one) => {
     const there = own.includes(one.number);
     // One that nobody else can have seen yet may be made again under its number.
     const unseen = !one.published && !published.includes(one.number) && !one.installed && !one.confirmed;
@@ -181,6 +184,13 @@ export function observe(state: HubState, own: readonly number[], published: read
       ? one
       : { ...one, own: kept, published: published.includes(one.number) };
   });
+  const left = seen.pair.generations.filter(
+    (one) => !(one.gone || seen.pair.phase === 'ended') || one.own === 'kept' || one.published,
+  );
+  const next =
+    left.length === seen.pair.generations.length
+      ? seen
+      : { ...seen, pair: { ...seen.pair, generations: left } };
   const strange = [...new Set([...own, ...published])].filter(
     (number) => find(state.pair, number) === undefined,
   );

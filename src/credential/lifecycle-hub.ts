@@ -18,7 +18,7 @@ export interface Generation extends Window {
   readonly confirmed: boolean;
   /** To be deleted on the edge as soon as another one is in use. */
   readonly retiring: boolean;
-  /** Its account on the edge is deleted. */
+  /** Its account on the edge is deleted, or has expired: its records are to be withdrawn. */
   readonly gone: boolean;
 }
 
@@ -60,6 +60,8 @@ export interface HubRun {
   readonly refused: readonly number[];
   /** The generation of this cycle's session. */
   readonly bound: number | undefined;
+  /** Highest number that the edge knows, as this cycle's session was told. */
+  readonly highest: number;
   /** A random id, in case the pair needs a new one. */
   readonly newInstance: string;
   /** Why the last step towards a confirmation failed. */
@@ -84,13 +86,12 @@ export type HubEvent =
   | { readonly type: 'started'; readonly newInstance: string }
   /** At least once every `cycleMs`, and at `wakeAt`; after the results of all actions of the cycle before. */
   | { readonly type: 'cycle'; readonly newInstance: string }
-  /** What the configuration directory holds of this pair: numbers in the hub's own records, and on the edge's object. */
+  /** Before each cycle, where it can be read: what the configuration directory holds of this pair: numbers in the hub's own records, and on the edge's object. */
   | { readonly type: 'observed'; readonly own: readonly number[]; readonly published: readonly number[] }
   /** Results of actions. `edgeNow` is the edge's clock, read in the pinned session. */
   | { readonly type: 'contacted'; readonly edgeNow: number }
   | { readonly type: 'unreachable'; readonly reason: string }
   | { readonly type: 'kept'; readonly number: number }
-  | { readonly type: 'published'; readonly number: number }
   | {
       readonly type: 'bound';
       readonly number: number;
@@ -112,7 +113,6 @@ export type HubEvent =
       readonly highest: number;
     }
   | { readonly type: 'deleted'; readonly number: number }
-  | { readonly type: 'withdrawn'; readonly number: number }
   | { readonly type: 'left' }
   /** An action could not be done for a local reason: the configuration directory does not answer, ... */
   | { readonly type: 'failed'; readonly reason: string }
@@ -126,7 +126,7 @@ export type HubAction =
   | { readonly type: 'contact' }
   /** Make a password and write this hub's own record, unless one of this number is there already. */
   | { readonly type: 'keep'; readonly number: number; readonly window: Window }
-  /** Seal the same password to the edge and write the record to the edge's object. */
+  /** Seal the same password to the edge and write the record to the edge's object. No result: `observed` tells whether it is there. */
   | { readonly type: 'publish'; readonly number: number }
   /** Bind and stay: the session that the hub works with. */
   | { readonly type: 'bind'; readonly number: number; readonly instance: string; readonly counter: number }
@@ -142,7 +142,7 @@ export type HubAction =
     }
   /** Delete the account on the edge, in this cycle's session. */
   | { readonly type: 'delete'; readonly number: number; readonly session: number }
-  /** Delete both records from the configuration directory. */
+  /** Delete both records from the configuration directory. No result: `observed` tells. */
   | { readonly type: 'withdraw'; readonly number: number }
   /** Tell the edge, in this cycle's session, that the pair ends. */
   | { readonly type: 'leave'; readonly session: number }
@@ -194,5 +194,13 @@ export function resumeHub(pair: HubPair): HubState {
 }
 
 export function newRun(newInstance: string): HubRun {
-  return { contact: 'unknown', tried: [], refused: [], bound: undefined, newInstance, failure: undefined };
+  return {
+    contact: 'unknown',
+    tried: [],
+    refused: [],
+    bound: undefined,
+    highest: -1,
+    newInstance,
+    failure: undefined,
+  };
 }

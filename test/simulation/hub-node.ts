@@ -180,7 +180,7 @@ export class HubNode {
           own: withEntry(contents.own, action.number, undefined),
           published: withEntry(contents.published, action.number, undefined),
         }));
-        return { type: 'withdrawn', number: action.number };
+        return undefined;
       case 'leave':
         if (!hooks.reaches(this) || this.#edge.handle({ type: 'end' }) === undefined)
           return { type: 'unreachable', reason: 'session lost' };
@@ -207,14 +207,14 @@ export class HubNode {
     return { type: 'kept', number: action.number };
   }
 
-  #publish(number: number): HubEvent {
+  #publish(number: number): HubEvent | undefined {
     const own = this.configuration.seen.own.get(number);
     if (!this.#hooks.readsConfiguration() || own === undefined)
       return { type: 'failed', reason: 'configuration directory' };
     this.#hooks.observe({ what: 'published', number, secret: own.secret });
     const record = { ...own, recordId: `record of ${own.secret}` };
     this.#write((contents) => ({ ...contents, published: withEntry(contents.published, number, record) }));
-    return { type: 'published', number };
+    return undefined;
   }
 
   #bind(action: Extract<HubAction, { type: 'bind' | 'prove' }>): HubEvent {

@@ -35,7 +35,13 @@ export type Observation =
       readonly warnings: readonly string[];
     }
   /** cn=Accounts of the edge, after it has done what was due. */
-  | { readonly what: 'accounts'; readonly numbers: readonly number[]; readonly edgeClock: number }
+  | {
+      readonly what: 'accounts';
+      readonly numbers: readonly number[];
+      /** Numbers of the records on the edge's object. */
+      readonly records: readonly number[];
+      readonly edgeClock: number;
+    }
   /** What really happened; `disturbed`: something that the pair needs does not work. */
   | { readonly what: 'disturbed'; readonly by: string }
   | { readonly what: 'undisturbed' }
@@ -52,7 +58,7 @@ export type Observation =
       readonly kind: 'rotate' | 'rotate-now' | 'revoke-hub' | 'revoke-edge' | 'allow' | 'resolve';
       readonly number?: number | undefined;
     }
-  | { readonly what: 'end' }
+  | { readonly what: 'end'; readonly side: 'hub' | 'edge' }
   /** For whoever reads a trace; judged by nobody. */
   | { readonly what: 'note'; readonly text: string };
 

@@ -12,6 +12,9 @@ const BEND = 10 * MINUTE;
 const MADE_BEFORE = 7 * DAY;
 const USED_BEFORE = 3 * DAY;
 const RECOVERIES = 3;
+const REASONS = ['recovery-waits', 'recovery-exhausted', 'two-instances', 'not-admitted'].map(
+  (reason) => `credential.${reason}`,
+);
 
 interface Issued {
   readonly number: number;
@@ -27,7 +30,7 @@ export interface Violation {
 interface Expected {
   readonly what: string;
   readonly from: number;
-  readonly holds: (numbers: readonly number[]) => boolean;
+  readonly holds: (accounts: readonly number[], records: readonly number[]) => boolean;
 }
 
 type Seen<T extends Observation['what']> = Extract<Observation, { what: T }>;
@@ -61,6 +64,12 @@ export class Oracle {
   #namedAt = 0;
   #edgeRestored = 0;
   #endedAt: number | undefined;
+  #endedBy: 'hub' | 'edge' | undefined;
+  /** When a copy of a disk came to life, or an administrator resolved. */
+  #copied = 0;
+  #suspended = false;
+  #bare = 0;
+  #told = false;
   #expected: Expected[] = [];
 
   observe(at: number, seen: Observation): void {
@@ -98,6 +107,7 @@ export class Oracle {
         return;
       case 'clone':
         this.#trouble = at;
+        this.#copied = at;
         this.#expected = [];
         this.#freshAbove = undefined;
         this.#cloneSince = seen.alive ? at : undefined;
@@ -109,6 +119,7 @@ export class Oracle {
         return;
       case 'end':
         this.#endedAt = at;
+        this.#endedBy = seen.side;
         this.#expected = [];
         return;
     }
@@ -125,6 +136,11 @@ export class Oracle {
   #bind(seen: Seen<'bind'>): void {
     if (seen.outcome !== 'unreachable') this.#lastCall = this.#at;
     if (seen.outcome === 'refused') this.#refusedAt.set(seen.secret, this.#at);
+    if (seen.outcome === 'reused') {
+      this.#told = true;
+      if (this.#cloneSince === undefined && (this.#session.get('hub')?.at ?? 0) > this.#copied)
+        this.#violated('fresh keys were demanded of a hub that was not restored');
+    }
     if (seen.outcome !== 'ok' && seen.outcome !== 'who-am-i-only') return;
     const issued = this.#issued.get(seen.secret);
     if (issued === undefined) return this.#violated('a password was accepted that nobody made');
@@ -139,6 +155,7 @@ export class Oracle {
     if (known !== undefined && known !== seen.secret && this.#edgeRestored === 0)
       this.#violated(`number ${seen.number} was accepted with two passwords`);
     this.#numbers.set(seen.number, seen.secret);
+    if (seen.outcome === 'ok' && this.#suspended) this.#violated('a suspended pair was accepted');
     if (seen.outcome === 'ok') {
       // A normal renewal: it came in a push, not by a request.
       if (!this.#proved.has(`${seen.secret} ok`) && !this.#requested.has(seen.secret)) this.#recovered = 0;
@@ -183,7 +200,11 @@ export class Oracle {
   }
 
   #warning(seen: Seen<'warning'>): void {
+    if (seen.side === 'edge' && seen.code === 'credential.recovery-exhausted')
+      if (this.#recovered < RECOVERIES && this.#edgeRestored === 0)
+        this.#violated('recoveries were exhausted before their time');
     if (seen.code !== 'credential.two-instances') return;
+    if (seen.side === 'edge') this.#suspended = true;
     this.#namedAt = this.#at;
     // A backup of the edge may hold a suspicion that was right when it was made.
     if (seen.side === 'edge' && this.#cloneSince === undefined && this.#edgeRestored <= this.#suspicion)
@@ -197,6 +218,7 @@ export class Oracle {
         this.#violated(differs ? 'clocks that differ are not reported' : 'clocks that agree are reported');
     }
     this.#twoInstances();
+    if (seen.node === 'hub') this.#explained(seen);
     if (seen.node !== 'hub' || this.#endedAt !== undefined || !this.#settled(2)) return;
     this.judged += 1;
     const session = this.#session.get('hub');
@@ -206,6 +228,18 @@ export class Oracle {
     }
     const used = this.#issued.get(session.secret);
     if (used !== undefined) this.#renewal(used, seen);
+  }
+
+  /** A hub that gets to the edge and not in says why. */
+  #explained(seen: Seen<'cycle'>): void {
+    const by = this.#disturbance?.by;
+    const judged = by === undefined ? this.#settled(1) : by === 'administrator' || by === 'clone';
+    const bare = judged && seen.reached && this.#session.get('hub')?.at !== this.#at;
+    this.#bare = bare ? this.#bare + 1 : 0;
+    const named = ['clock.skew', ...REASONS].some((code) => seen.warnings.includes(code));
+    // When it has left by itself, nothing is wrong.
+    if (this.#bare >= 3 && !named && this.#endedBy !== 'hub')
+      this.#violated('a hub that is refused does not say why');
   }
 
   #renewal(used: Issued, seen: Seen<'cycle'>): void {
@@ -237,6 +271,8 @@ export class Oracle {
   #accounts(seen: Seen<'accounts'>): void {
     if (this.#endedAt !== undefined && seen.numbers.length > 0 && this.#settled(2, this.#endedAt))
       this.#violated('an account outlives its subscription');
+    const left = this.#endedBy === 'hub' && this.#endedAt !== undefined && this.#settled(3, this.#endedAt);
+    if (left && seen.records.length > 0) this.#violated('a record outlives its subscription');
     const ends = seen.numbers.map((number) => this.#issued.get(this.#numbers.get(number) ?? '')?.expiresAt);
     const latest = Math.max(...ends.map((end) => end ?? 0));
     for (const end of ends)
@@ -248,7 +284,7 @@ export class Oracle {
         this.#pushSince !== undefined &&
         this.#at - this.#pushSince >= 6 * INTERVAL
       ) {
-        if (!one.holds(seen.numbers)) this.#violated(one.what);
+        if (!one.holds(seen.numbers, seen.records)) this.#violated(one.what);
         this.#expected = this.#expected.filter((other) => other !== one);
       }
   }
@@ -259,9 +295,14 @@ export class Oracle {
       this.#edgeRestored = this.#at;
       this.#recovered = 0;
     }
+    // A kill skips numbers: a backup that is one call old may then have caught up, and be the same hub again.
+    if (seen.kind === 'kill' && !this.#told) this.#freshAbove = undefined;
     if (seen.kind === 'restore-edge' || seen.kind === 'restore-hub') {
       this.#expected = [];
       this.#freshAbove = undefined;
+      this.#copied = this.#at;
+      this.#told = false;
+      this.#suspended = false;
     }
     if (seen.kind === 'restore-hub' && seen.copyOf !== undefined && this.#lastCall > seen.copyOf)
       this.#freshAbove = this.#highest;
@@ -273,15 +314,21 @@ export class Oracle {
       this.#expected.push({ what, from: this.#at, holds });
     };
     if (seen.kind === 'rotate-now')
-      expect('an account outlived `rotate --now`', (numbers) => numbers.every((number) => number > highest));
+      expect('an account or a record outlived `rotate --now`', (accounts, records) =>
+        [...accounts, ...records].every((number) => number > highest),
+      );
     else if (seen.kind === 'rotate') {
       const used = this.#issued.get(this.#session.get('hub')?.secret ?? '')?.number ?? -1;
       expect('`rotate` made no successor', (numbers) => numbers.some((number) => number > used));
     } else if (seen.kind === 'allow') this.#recovered = 0;
-    else if (seen.kind === 'resolve') this.#trouble = this.#at;
-    else {
+    else if (seen.kind === 'resolve') {
+      this.#trouble = this.#at;
+      this.#copied = this.#at;
+      this.#suspended = false;
+    } else {
       const { number = -1 } = seen;
-      expect('a revoked account is there', (numbers) => !numbers.includes(number));
+      this.#expected = this.#expected.filter((one) => !one.what.startsWith('`rotate`'));
+      expect('a revoked account is there', (accounts) => !accounts.includes(number));
       this.#trouble = this.#at;
     }
   }

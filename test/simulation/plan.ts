@@ -147,6 +147,11 @@ function hubFaults(draw: Draw, length: number): Fault[] {
     ...times(draw, length, 0.4).map(
       (at): Fault => ({ kind: 'revoke', at, side: draw() < 0.5 ? 'hub' : 'edge' }),
     ),
+    // A clock that runs ahead unseen: nobody is there to compare it with.
+    ...times(draw, length, 0.7).flatMap((at): Fault[] => [
+      { kind: 'link-down', at, ms: 4 * HOUR },
+      { kind: 'hub-skew', at: at + MINUTE, ms: 3 * HOUR, by: span(draw, 25 * DAY, 80 * DAY) },
+    ]),
     ...ends,
   ];
 }

@@ -149,7 +149,8 @@ export class World {
       this.#edge.handle({ type: 'cycle' });
       if (this.#edge.alive) {
         const numbers = this.#edge.disk.accounts.map((one) => one.number);
-        this.#see({ what: 'accounts', numbers, edgeClock: this.now + this.#edgeSkew });
+        const records = [...this.#hub.configuration.contents.published.keys()];
+        this.#see({ what: 'accounts', numbers, records, edgeClock: this.now + this.#edgeSkew });
       }
     }
     if (!this.#edge.alive) this.#edgeDied();
@@ -180,6 +181,7 @@ export class World {
 
   #start(node: HubNode): void {
     node.start();
+    node.wakeAt = Math.min(node.wakeAt, this.now + this.#hubSkew + CYCLE);
     if (!node.alive) this.#die(node);
   }
 
@@ -289,7 +291,8 @@ export class World {
       this.#see({ what: 'command', kind: fault.now ? 'rotate-now' : 'rotate' });
       this.#hub.run([{ type: 'rotate', now: fault.now }]);
     } else {
-      const number = this.#edge.disk.accounts[0]?.number;
+      const { accounts } = this.#edge.disk;
+      const number = fault.side === 'hub' ? this.#hub.disk.using : accounts[accounts.length - 1]?.number;
       if (number === undefined) return;
       this.#see({ what: 'command', kind: fault.side === 'hub' ? 'revoke-hub' : 'revoke-edge', number });
       if (fault.side === 'hub') this.#hub.run([{ type: 'revoke', number }]);
@@ -313,7 +316,7 @@ export class World {
     if (side === 'edge') this.#edge.handle({ type: 'end' });
     else this.#hub.run([{ type: 'end' }]);
     this.#ended = true;
-    this.#see({ what: 'end' });
+    this.#see({ what: 'end', side });
     this.#soon();
   }
 
