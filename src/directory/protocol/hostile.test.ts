@@ -3,6 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BASE, bind, codes, many, raw, search } from '../../../test/support/directory-requests.ts';
 import { ADMINISTRATOR, serveDirectory } from '../../../test/support/served-directory.ts';
+import type { RawConnection } from '../../../test/support/raw-connection.ts';
+import { systemClock, yieldToLoop } from '../../base/clock.ts';
 import { CONTROL, EXTENDED } from '../../ldap/control.ts';
 import { encodeAssertion, encodeReadRequest, encodeSortRequest } from '../../ldap/control-values.ts';
 import { encodeBytes } from '../../ldap/encode.ts';
@@ -10,6 +12,7 @@ import { encodeCancelRequest, encodePasswordModifyRequest } from '../../ldap/ext
 import { parseFilter } from '../../ldap/filter.ts';
 import type { SearchRequest } from '../../ldap/message.ts';
 import { RESULT_CODE } from '../../ldap/result-code.ts';
+import { READER_LIMITS } from './limits.ts';
 import { encodeSyncRequest } from '../../ldap/sync-values.ts';
 import { SUCCESS } from '../directory.ts';
 
@@ -208,6 +211,63 @@ describe('hostile clients', () => {
     // What they had is free again.
     expect(served.server.sortBudget.used + served.server.transactionBudget.used).toBe(0);
     expect((await served.directory.verify()).problems).toEqual([]);
+  });
+
+  describe('between two turns of the event loop', () => {
+    /** Every look at the clock takes a millisecond, so that a turn has a slice or two. Counts searches begun in each turn. */
+    async function counting(people: number) {
+      let now = 0;
+      let ofThisTurn = 0;
+      const perTurn: number[] = [];
+      let stopped = false;
+      const tick = (): void => {
+        if (ofThisTurn > 0) perTurn.push(ofThisTurn);
+        ofThisTurn = 0;
+        if (!stopped) setImmediate(tick);
+      };
+      setImmediate(tick);
+      const served = await serveDirectory({
+        entries: many(people),
+        directory: { clock: { ...systemClock, monotonic: () => now++ } },
+        hooks: { searchGate: () => void ofThisTurn++ },
+        server: {
+          initialIdentity: () => ({ role: 'administrator', authorizationId: '', dn: '' }),
+          limits: () => ({ ...READER_LIMITS, timeLimitMs: 0 }),
+        },
+      });
+      const stop = (): void => {
+        stopped = true;
+      };
+      return { served, perTurn, stop };
+    }
+    const answered = async (connections: readonly RawConnection[], each: number): Promise<void> => {
+      for (const connection of connections)
+        await connection.until(
+          (messages) =>
+            messages.filter(({ operation }) => operation.op === 'searchResultDone').length === each,
+        );
+    };
+
+    it('few requests are begun on connections that have long searches under way, and not too many of those', async () => {
+      const { served, perTurn, stop } = await counting(1010);
+      await using _served = served;
+      const scans = Array.from({ length: 60 }, (_, n) =>
+        encodeBytes({
+          messageId: n + 1,
+          operation: search({ filter: parseFilter('(sn=*x*)') }),
+          controls: [],
+        }),
+      );
+      const connections = await Promise.all(Array.from({ length: 3 }, () => raw(served)));
+      await Promise.all(connections.map((connection) => connection.write(Buffer.concat(scans))));
+      await answered(connections, scans.length);
+      await yieldToLoop();
+      stop();
+      expect(perTurn.reduce((sum, n) => sum + n, 0)).toBe(3 * 60);
+      // One each at first; then a turn has a slice or two, and a slice takes what one connection may begin.
+      expect(Math.max(...perTurn)).toBeLessThanOrEqual(3 + 2 * READER_LIMITS.long);
+      for (const { socket } of connections) socket.destroy();
+    });
   });
 
   it('an owner ends the sessions of an identity', async () => {
