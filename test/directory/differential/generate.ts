@@ -126,10 +126,9 @@ export function drawAdd(pick: Picker, state: State, { plain = false }: Plain = {
       content.set(pick.rarely(4) ? pick.of(info.also ?? [type]) : type, values(pick, info));
   }
   for (const [type, value] of parts) {
-    // RFC 4511 §4.7 lets the server add what the name says; both do.
-    if (pick.rarely(5)) continue;
-    const info = typeInfo(type);
-    const single = info?.single === true;
+    const single = typeInfo(type)?.single === true;
+    // RFC 4511 §4.7 lets the server add what the name says; both do. Two values of a single-valued type are a declared difference.
+    if (!single && pick.rarely(5)) continue;
     content.set(type, single ? [value] : [...new Set([...(content.get(type) ?? []), value])]);
   }
   let dn = `${rdn},${parent}`;
