@@ -101,13 +101,11 @@ export class LdapListener implements AsyncDisposable {
       );
     });
     if ('path' in address) await chmod(address.path, address.mode ?? 0o600);
-    this.#server
-      .removeAllListeners('error')
-      .on('error', (error) =>
-        this.#faults.report('overload', this.#options.clock.monotonic(), 'accepting a connection failed', {
-          error,
-        }),
-      );
+    this.#server.removeAllListeners('error').on('error', (error) =>
+      this.#faults.report('overload', this.#options.clock.monotonic(), 'accepting a connection failed', {
+        error,
+      }),
+    );
     this.#armSweep();
   }
 
