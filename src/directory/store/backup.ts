@@ -91,6 +91,7 @@ export async function checkBackup(place: {
   let bytes = 0;
   for (const file of listed) {
     const path = join(folder, file.name);
+    if (!(await files.exists(path))) throw damagedBackup(path, `${file.name} is missing`);
     const found = await hashFile(files, path);
     if (found.bytes !== file.bytes || found.sha256 !== file.sha256)
       throw damagedBackup(path, `${file.name} is not what was backed up`);
