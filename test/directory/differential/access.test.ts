@@ -5,7 +5,8 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { AccessRule } from '../../../src/directory/directory.ts';
-import { beginCase, compare, count, newTally, tallyText } from './case.ts';
+import { beginCase, compare, count, newTally } from './case.ts';
+import { check } from './many.ts';
 import { filterHas, UNCOMPARABLE } from './differences.ts';
 import { drawCompare, draws, Picker } from './generate.ts';
 import { drawSearch } from './generate-search.ts';
@@ -89,27 +90,22 @@ it('somebody with few rights learns the same with us as with slapd', async () =>
   await pair.both((client) => client.add(READER.dn, attributes).result);
   const { theirs, ours } = await pair.clients(READER.dn, READER.password);
   const tally = newTally();
-  const steps = draws({ search: 4, compare: 1 });
-  const details = await fc.check(
-    fc.asyncProperty(fc.array(steps, { minLength: 8, maxLength: 16 }), async (list) => {
-      const state = await beginCase(pair);
-      tally.cases++;
-      for (const { kind, picks } of list) {
-        const pick = new Picker(picks);
-        const asked: Asked = kind === 'compare' ? drawCompare(pick, state) : drawSearch(pick, state);
-        if (isTypeless(asked)) continue;
-        const [slapd, own] = await Promise.all([run(theirs, asked), run(ours, asked)]);
-        count(tally, asked, slapd);
-        const difference = compare(asked, { slapd, ours: own });
-        if (difference !== undefined)
-          tally.differences.set(difference.name, (tally.differences.get(difference.name) ?? 0) + 1);
-      }
-    }),
-    { numRuns: CASES, endOnFailure: true },
-  );
-  process.stdout.write(`access, seed ${details.seed}: ${tallyText(tally)}\n`);
-  if (details.failed)
-    throw new Error(fc.defaultReportMessage(details) ?? 'failed', { cause: details.errorInstance });
-  expect(tally.cases).toBe(CASES);
+  const lists = fc.array(draws({ search: 4, compare: 1 }), { minLength: 8, maxLength: 16 });
+  await check('access', CASES, tally, lists, async (list) => {
+    const state = await beginCase(pair);
+    tally.cases++;
+    for (const { kind, picks } of list) {
+      const pick = new Picker(picks);
+      const asked: Asked = kind === 'compare' ? drawCompare(pick, state) : drawSearch(pick, state);
+      // slapd refuses to sort when it comes upon an entry whose key one may not see; for us that entry is not there.
+      if (isTypeless(asked) || asked.orderedBy !== undefined) continue;
+      const [slapd, own] = await Promise.all([run(theirs, asked), run(ours, asked)]);
+      count(tally, asked, slapd);
+      const difference = compare(asked, { slapd, ours: own });
+      if (difference !== undefined)
+        tally.differences.set(difference.name, (tally.differences.get(difference.name) ?? 0) + 1);
+    }
+  });
+  expect(tally.cases).toBeGreaterThan(0);
   expect(tally.differences.get(UNCOMPARABLE.name)).toBeGreaterThan(0);
 });

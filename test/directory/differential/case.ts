@@ -206,11 +206,13 @@ export async function judge(
     await carryOut(pair, await begin(pair, tally, mayDie), draws, tally, history);
     tally.cases++;
   } catch (error) {
-    // slapd 2.5 now and then dies, or loses entries, some time after a transaction that was given up or failed.
-    if (mayDie && pair.slapdDied) {
+    // slapd 2.5 now and then dies, or loses entries, some time after a transaction that was given up or failed. So what a slapd with a
+    // past does counts for nothing: a new one has to do it again.
+    if (mayDie) {
       tally.died++;
+      const { slapdDied } = pair;
       await pair.renewSlapd();
-      return;
+      return slapdDied ? undefined : judge(pair, draws, tally);
     }
     throw new Error(
       `after:\n  ${history.join('\n  ')}\n${error instanceof Error ? error.message : String(error)}`,
@@ -226,11 +228,14 @@ async function carryOut(
   tally: Tally,
   history: string[],
 ): Promise<void> {
-  let state = stateOf(beginning);
+  let entries = beginning;
+  let state = stateOf(entries);
   for (const draw of draws) {
     if (draw.kind === 'transaction') {
-      const entries = await transaction(pair, drawTransaction(new Picker(draw.picks), state), tally, history);
-      if (entries === undefined) return;
+      const planned = drawTransaction(new Picker(draw.picks), state);
+      const after = await transaction(pair, entries, planned, tally, history);
+      if (after === undefined) return;
+      entries = after;
       state = stateOf(entries);
       continue;
     }
@@ -245,14 +250,16 @@ async function carryOut(
       if (CHANGES.has(asked.request.op) && (both.slapd.code === 0 || both.ours.code === 0)) return;
       continue;
     }
-    if (CHANGES.has(asked.request.op) && both.slapd.code === 0)
-      state = stateOf(await dump(pair, describe(asked)));
+    if (!CHANGES.has(asked.request.op) || both.slapd.code !== 0) continue;
+    entries = await dump(pair, describe(asked));
+    state = stateOf(entries);
   }
 }
 
 /** What both hold afterwards; undefined when they differ as declared. */
 async function transaction(
   pair: Pair,
+  before: Entries,
   planned: Planned,
   tally: Tally,
   history: string[],
@@ -277,7 +284,14 @@ async function transaction(
     tally.differences.set(difference.name, (tally.differences.get(difference.name) ?? 0) + 1);
     if (both.slapd.end !== both.ours.end) return undefined;
   } else expectSame({ ...both.ours }, { ...both.slapd });
-  return dump(pair, text.join('\n'));
+  if (both.ours.end === 0 && planned.commit) return dump(pair, text.join('\n'));
+  // Nothing may have changed. slapd 2.5 sometimes loses entries here.
+  const after = await pair.both((client) => run(client, { request: EVERYTHING }));
+  expectSame({ unchanged: after.ours.entries }, { unchanged: before });
+  if (isDeepStrictEqual(after.slapd.entries, before)) return before;
+  tally.died++;
+  await pair.renewSlapd();
+  return undefined;
 }
 
 /** Equal: nothing. Different as declared: which difference. Else throws. */

@@ -156,6 +156,7 @@ export function drawSearch(pick: Picker, state: State): Asked {
   const extra = wrong ? 0 : pick.number(10);
   if (extra === 7) return { request, pageSize: 1 + pick.number(5) };
   if (extra === 8) return sorted(pick, request);
+  if (extra === 6) return { request: { ...request, sizeLimit: 1 + pick.number(6) } };
   if (extra === 9)
     return {
       request,

@@ -34,22 +34,31 @@ export async function runMany(name: string, { cases, steps, weights }: Plan): Pr
   await using pair = await Pair.start();
   const tally = newTally();
   const [minLength, maxLength] = steps;
-  const { DIFFERENTIAL_SEED: seed, DIFFERENTIAL_PATH: path, DIFFERENTIAL_FACTOR: factor } = env;
-  const details = await fc.check(
-    fc.asyncProperty(fc.array(draws(weights), { minLength, maxLength }), (list: readonly Draw[]) =>
-      judge(pair, list, tally, weights.transaction !== undefined),
-    ),
-    {
-      numRuns: cases * Number(factor ?? 1),
-      ...(seed !== undefined && { seed: Number(seed) }),
-      ...(path !== undefined && { path }),
-      endOnFailure: env['DIFFERENTIAL_SHRINK'] === undefined,
-    },
+  const lists = fc.array(draws(weights), { minLength, maxLength });
+  await check(name, cases, tally, lists, (list) =>
+    judge(pair, list, tally, weights.transaction !== undefined),
   );
-  process.stdout.write(`${name}, seed ${details.seed}: ${tallyText(tally)}\n`);
-  if (details.failed)
-    throw new Error(fc.defaultReportMessage(details) ?? 'failed', { cause: details.errorInstance });
   expect(tally.died).toBeLessThanOrEqual(cases / 5);
   expect(tally.succeeded / tally.operations).toBeGreaterThanOrEqual(LEAST_SUCCESS);
   return tally;
+}
+
+/** Runs the cases and tells of them, seed first. */
+export async function check(
+  name: string,
+  cases: number,
+  tally: Tally,
+  lists: fc.Arbitrary<readonly Draw[]>,
+  run: (list: readonly Draw[]) => Promise<void>,
+): Promise<void> {
+  const { DIFFERENTIAL_SEED: seed, DIFFERENTIAL_PATH: path, DIFFERENTIAL_FACTOR: factor } = env;
+  const details = await fc.check(fc.asyncProperty(lists, run), {
+    numRuns: cases * Number(factor ?? 1),
+    ...(seed !== undefined && { seed: Number(seed) }),
+    ...(path !== undefined && { path }),
+    endOnFailure: env['DIFFERENTIAL_SHRINK'] === undefined,
+  });
+  process.stdout.write(`${name}, seed ${details.seed}: ${tallyText(tally)}\n`);
+  if (details.failed)
+    throw new Error(fc.defaultReportMessage(details) ?? 'failed', { cause: details.errorInstance });
 }

@@ -7,6 +7,7 @@ import {
 } from '../../../src/ldap/control-values.ts';
 import { CONTROL } from '../../../src/ldap/control.ts';
 import type { LdapClient } from '../../../src/ldap/client.ts';
+import { RESULT_CODE } from '../../../src/ldap/result-code.ts';
 import { formatDn, parseDn } from '../../../src/ldap/dn.ts';
 import { formatFilter } from '../../../src/ldap/filter.ts';
 import type { Attribute, Control, Request, SearchRequest } from '../../../src/ldap/message.ts';
@@ -39,6 +40,8 @@ export interface Outcome {
   readonly matchedDn: string;
   readonly entries: Entries;
   readonly order?: readonly (readonly string[])[];
+  /** Where the size limit ended it: how many entries there were. */
+  readonly count?: number;
   /** How many entries each page had; whether an empty one comes last is a matter of looking ahead (RFC 2696 §3). */
   readonly pages?: readonly number[];
   readonly controls: readonly unknown[];
@@ -114,9 +117,13 @@ async function search(client: LdapClient, request: SearchRequest, asked: Asked):
     const answer = done.controls.find(({ oid }) => oid === CONTROL.pagedResults);
     cookie = answer === undefined ? Buffer.alloc(0) : decodePagedResults(answer.value).cookie;
     if (pageSize !== undefined && cookie.length > 0) continue;
+    const result = resultOf(done.operation.result, done.controls);
+    // Which entries come before a size limit is the server's choice; how many, is not.
+    const cut = result.code === RESULT_CODE.sizeLimitExceeded;
     return {
-      ...resultOf(done.operation.result, done.controls),
-      entries,
+      ...result,
+      entries: cut ? {} : entries,
+      ...(cut && { count }),
       ...(orderedBy !== undefined && { order }),
       ...(pageSize !== undefined && { pages: pages.filter((size, n) => n === 0 || size > 0) }),
     };
