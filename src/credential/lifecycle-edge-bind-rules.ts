@@ -5,7 +5,6 @@ import {
   used,
   place,
   refuse,
-  installed,
   restored,
   heard,
   proved,

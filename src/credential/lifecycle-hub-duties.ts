@@ -1,6 +1,5 @@
 /** What is due on the hub's side of a pair, after any event: run, and printed in docs/credentials.md. Pure; in this order. */
 import { windowAt } from './account.ts';
-import { type Generation } from './lifecycle-hub.ts';
 import {
   find,
   withAll,

@@ -109,18 +109,6 @@ export const HUB_EVENT_RULES: readonly HubRule[] = [
     }),
   },
   {
-    name: 'fresh-proved',
-    when: 'the generation of a recovery, or of fresh keys, has bound',
-    effect: 'it is confirmed; all others retire',
-    ...on('bound', (state, event) => {
-      if (event.number !== state.pair.fresh || event.outcome !== 'ok') return undefined;
-      const retired = withAll(state, (one) =>
-        one.number === event.number ? one : { ...one, retiring: true },
-      );
-      return { state: accepted({ ...retired, pair: { ...retired.pair, fresh: undefined } }, event) };
-    }),
-  },
-  {
     name: 'confirmed',
     when: 'a bind has succeeded (before its time: for Who am I only)',
     effect: 'the generation is confirmed; a suspended pair is active again',

@@ -202,12 +202,12 @@ describe.each(scenarios)('$name', (scenario) => {
 
   it('ends as it should when the hub is killed at any point', () => {
     for (let point = 1; point < 70; point++)
-      expect(endOf(scenario, { hub: [point] }), `killed at ${point}`).toEqual(whole);
+      expect([point, endOf(scenario, { hub: [point] })]).toEqual([point, whole]);
   });
 
   it('ends as it should when the edge is killed at any point', () => {
     for (let point = 0; point < 40; point++)
-      expect(endOf(scenario, { edge: [point] }), `killed at ${point}`).toEqual(whole);
+      expect([point, endOf(scenario, { edge: [point] })]).toEqual([point, whole]);
   });
 
   it('ends as it should when both are killed, twice', () => {

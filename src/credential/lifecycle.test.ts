@@ -101,6 +101,33 @@ describe('an edge', () => {
     expect(last(newEdgePair(), 40 * DAY, record(0))).toBe('record-refused');
   });
 
+  it('that wants fresh keys takes an old account for nothing else, until they have bound', () => {
+    const reused = edgeAfter([
+      [0, record(0)],
+      [0, bind(0, 'a', 5)],
+      [MINUTE, bind(0, 'a', 5)],
+    ]);
+    expect(last(reused, 2 * MINUTE, bind(0, 'b', 1))).toBe('reused');
+    const fresh = edgeAfter(
+      [
+        [
+          2 * MINUTE,
+          {
+            type: 'install',
+            number: 1,
+            window: firstWindow(START),
+            recordId: 'record 1',
+            session: 0,
+            instance: 'b',
+          },
+        ],
+      ],
+      reused,
+    );
+    expect(last(fresh, 3 * MINUTE, bind(0, 'b', 2))).toBe('reused');
+    expect(last(fresh, 3 * MINUTE, bind(1, 'b', 2))).toBe('drop-account, ok');
+  });
+
   it('takes no more than sixteen accounts of a pair', () => {
     const full = edgeAfter(Array.from({ length: 20 }, (_, number) => [0, record(number)] as const));
     expect(full.accounts.length).toBe(16);
@@ -208,6 +235,36 @@ describe('a hub', () => {
       [0, { type: 'contacted', edgeNow: START - 10 * MINUTE }],
     ]);
     expect(close.pair.warnings).toEqual({});
+  });
+
+  it('makes a successor while the edge is away, for others to bring', () => {
+    const state = hubAfter([
+      [23 * DAY, begin],
+      [23 * DAY, { type: 'unreachable', reason: 'no answer' }],
+    ]);
+    expect(state.pair.generations.map((one) => one.number)).toEqual([0, 1]);
+  });
+
+  it('that is suspended says so, and is active again when it is let in', () => {
+    const refused = hubAfter([
+      [0, begin],
+      [0, { type: 'contacted', edgeNow: START }],
+      [0, { type: 'refused', number: 0, code: 'two-instances' }],
+    ]);
+    expect([refused.pair.phase, Object.keys(refused.pair.warnings)]).toEqual([
+      'suspended',
+      ['credential.two-instances'],
+    ]);
+    const again = stepHub(refused, { type: 'bound', number: 0, outcome: 'ok', highest: 0 }, START).state;
+    expect([again.pair.phase, again.pair.warnings]).toEqual(['active', {}]);
+  });
+
+  it('that leaves has left when the edge knows it no more', () => {
+    const state = hubAfter([
+      [0, { type: 'end' }],
+      [0, { type: 'refused', number: 0, code: 'not-admitted' }],
+    ]);
+    expect([state.pair.phase, state.pair.warnings]).toEqual(['ended', {}]);
   });
 
   it('writes nothing to the disk when nothing changes', () => {

@@ -39,6 +39,28 @@ export function simulatePair(
   };
 }
 
+/** What is violated first, or nothing. Goes no further. */
+export function firstViolation(plan: PairPlan, rules: Machines): string | undefined {
+  const oracle = new Oracle();
+  const world = new World(
+    plan,
+    (at, seen) => {
+      oracle.observe(at, seen);
+      if (oracle.violations.length > 0) throw new Stopped();
+    },
+    rules,
+  );
+  try {
+    world.run();
+  } catch (error) {
+    if (!(error instanceof Stopped)) throw error;
+  }
+  oracle.finish(world.now, plan.length);
+  return oracle.violations[0]?.what;
+}
+
+class Stopped extends Error {}
+
 /** Pairs of a site, spread by its seed. */
 export function samplePairs(site: SitePlan, count: number): PairPlan[] {
   const draw = drawFrom(site.seed, 5);
