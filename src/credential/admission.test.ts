@@ -92,6 +92,15 @@ describe('a hub', () => {
       expect(site.accountNames()).toEqual(['ESRA.edge1.hub1.0', 'ESRA.edge1.hub2.0']);
     });
 
+    it('by a word of the far future, may be let in again all the same', async () => {
+      const future = says(hub, 'removed', second, START + 400 * DAY);
+      expect(await push([says(hub, 'hub', second, START), future])).toEqual(['hub2']);
+      const again = says(hub, 'hub', second, site.clock.now() + MINUTE);
+      expect(await push([future, again])).toEqual([]);
+      expect(site.accountNames()).toEqual(['ESRA.edge1.hub1.0', 'ESRA.edge1.hub2.0']);
+      expect(await push([future, again])).toEqual([]);
+    });
+
     it('is not removed by a stranger, by an older word than its endorsement, or by an altered one', async () => {
       const endorsement = says(hub, 'hub', second, START);
       const altered = says(hub, 'removed', second, START + MINUTE);

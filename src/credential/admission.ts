@@ -57,11 +57,17 @@ export function admitHubs(
 ): Admission {
   const said = objects.flatMap((object) => object.statements.slice(0, MOST_STATEMENTS_OF_ONE));
   const all = Object.values(known);
-  const removals = removalsBy(
-    all.map((hub) => hub.pins.current),
-    said.slice(0, MOST_STATEMENTS),
-    heard,
+  const heardBefore = new Map(heard);
+  const removals = new Map(
+    removalsBy(
+      all.map((hub) => hub.pins.current),
+      said.slice(0, MOST_STATEMENTS),
+      heardBefore,
+    ),
   );
+  // Dated in the far future it would outlast every later word: it counts from when it was first heard.
+  for (const [pin, at] of removals)
+    if (at > now + CLOCK_TOLERANCE_MS) removals.set(pin, Math.min(at, heardBefore.get(pin) ?? now));
   const removed = all.filter((hub) => isRemoved(hub, removals, all, said));
   const hubs: Record<string, AdmittedHub> = Object.fromEntries(
     Object.entries(known).filter(([, hub]) => !removed.includes(hub)),
