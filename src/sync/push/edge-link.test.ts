@@ -12,6 +12,7 @@ import {
   upsert,
 } from '../../../test/support/mirror.ts';
 import { until } from '../../../test/support/until.ts';
+import { systemClock } from '../../base/clock.ts';
 import { PosternError } from '../../base/error.ts';
 import { createMemoryStore } from '../../directory/store/store.ts';
 import { parseDomainInput } from '../organisation/domain.ts';
@@ -183,6 +184,38 @@ describe('in step', () => {
     await site.feed(...people(3000), position('g'));
     await inStep(second);
     expect(recipientWrites()).toEqual([dn(3000)]);
+  });
+});
+
+describe('a configuration that cannot be read', () => {
+  it('holds up nothing that stands, and is pushed when it can be read again', async () => {
+    let away = false;
+    const link = site.link({
+      target: () =>
+        away
+          ? Promise.reject(new PosternError('connect.failed', 'the directory is away'))
+          : site.organisation.target('edge1', systemClock.now()),
+      clock: {
+        ...systemClock,
+        after: (name, ms, ...rest) =>
+          systemClock.after(name, name === 'link.configuration' ? 50 : ms, ...rest),
+      },
+    });
+    link.start();
+    await site.feed(...people(1), complete(true));
+    await inStep(link);
+    const { client } = link;
+    away = true;
+    await site.organisation.putDomain(parseDomainInput({ domain: 'late.example' }));
+    link.pokeConfiguration();
+    await site.feed(...people(2));
+    await inStep(link);
+    expect(site.recipients()).toHaveLength(2);
+    expect([link.client, link.status.configurationDue]).toEqual([client, true]);
+    away = false;
+    await linkIs(link, ({ configurationDue }) => !configurationDue);
+    expect(link.client).toBe(client);
+    expect(site.written).toContain('cn=late.example,cn=AcceptedDomains,cn=Configuration');
   });
 });
 

@@ -3,8 +3,8 @@
  * recipients in step; on any failure wait and begin again. Everything about one edge happens here, in order.
  */
 import { backoffDelay } from '../../base/backoff.ts';
-import type { Clock } from '../../base/clock.ts';
-import { describeError, isPosternError, PosternError } from '../../base/error.ts';
+import type { Clock, Timer } from '../../base/clock.ts';
+import { describeError, type ErrorCode, isPosternError, PosternError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { LdapClient } from '../../ldap/client.ts';
@@ -77,6 +77,8 @@ export interface LinkStatus {
 const BACKOFF = { firstMs: 250, mostMs: 60_000 };
 /** Another hub has the lease: look again soon, since it may go away at any time. */
 const STANDBY_MS = 2000;
+/** The configuration directory is away: what stands goes on. */
+const CONFIGURATION_RETRY_MS = 10_000;
 /** An edge that does not take the lease back holds nobody up. */
 const RELEASE_WITHIN_MS = 2000;
 const NOTHING_PUSHED: PushProgress = {
@@ -256,11 +258,7 @@ export class EdgeLink {
   async #takeLease(client: LdapClient, signal: AbortSignal): Promise<HeldLease> {
     const { clock, hubName, lockMs, renewBelowMs, standsBy, log, name } = this.#options;
     const onLost = (error: unknown): void =>
-      client.destroy(
-        isPosternError(error)
-          ? error
-          : new PosternError('lease.lost', 'the lease could not be renewed', { cause: error }),
-      );
+      client.destroy(orElse(error, 'lease.lost', 'the lease could not be renewed'));
     for (;;) {
       let why = 'this hub has no [source]: the other hubs of the site push to this edge';
       if (!standsBy()) {
@@ -298,17 +296,12 @@ export class EdgeLink {
     const { mirror, clock, lastConfirmed, confirmEveryMs } = this.#options;
     const writer = new TransactionWriter(client);
     const configuration = new ConfigurationPush({ client, writer, epoch, clock });
-    const pushConfiguration = async (): Promise<EdgeTarget> => {
-      // Noted before the target is read: what changes while it is being pushed is due again.
-      const pushed = this.#configuration;
-      const target = await this.#options.target();
-      await configuration.push(target);
-      this.#update({ configurationDue: pushed !== this.#configuration });
-      return target;
-    };
     this.#update({ configurationDue: true });
-    const target = await pushConfiguration();
-    this.#refreshWith(pushConfiguration, client);
+    const pushed = this.#configuration;
+    const target = await this.#options.target();
+    await configuration.push(target);
+    this.#update({ configurationDue: pushed !== this.#configuration });
+    this.#refreshWith((changed) => configuration.push(changed), client);
     if (mirror === undefined) {
       this.#progressed(NO_RECIPIENTS);
       throw await client.closed;
@@ -334,18 +327,32 @@ export class EdgeLink {
   }
 
   /** From here on a change of the configuration is pushed at once, one push after the other. */
-  #refreshWith(push: () => Promise<unknown>, client: LdapClient): void {
+  #refreshWith(push: (target: EdgeTarget) => Promise<unknown>, client: LdapClient): void {
+    const { clock, log, name } = this.#options;
     let queue: Promise<unknown> = Promise.resolve();
+    let retry: Timer | undefined;
+    const refresh = async (): Promise<void> => {
+      if (!this.#status.configurationDue) return;
+      // Noted before the target is read: what changes while it is being pushed is due again.
+      const pushed = this.#configuration;
+      let target: EdgeTarget;
+      try {
+        target = await this.#options.target();
+      } catch (error) {
+        if (!isPosternError(error)) throw error;
+        log.warn('the configuration cannot be read; recipients go on', { edge: name, error });
+        retry?.cancel();
+        const again = (): void => this.#refresh?.();
+        retry = clock.after('link.configuration', CONFIGURATION_RETRY_MS, again, { background: true });
+        return;
+      }
+      await push(target);
+      this.#update({ configurationDue: pushed !== this.#configuration });
+    };
     this.#refresh = () => {
-      queue = queue
-        .then(() => (this.#status.configurationDue ? push() : undefined))
-        .catch((error: unknown) => {
-          client.destroy(
-            isPosternError(error)
-              ? error
-              : new PosternError('internal', 'pushing the configuration failed', { cause: error }),
-          );
-        });
+      queue = queue.then(refresh).catch((error: unknown) => {
+        client.destroy(orElse(error, 'internal', 'pushing the configuration failed'));
+      });
     };
     if (this.#status.configurationDue) this.#refresh();
   }
@@ -374,6 +381,10 @@ export class EdgeLink {
     this.#status = { ...this.#status, ...change };
     for (const watcher of this.#watchers) watcher(this.#status);
   }
+}
+
+function orElse(error: unknown, code: ErrorCode, message: string): PosternError {
+  return isPosternError(error) ? error : new PosternError(code, message, { cause: error });
 }
 
 function stateAfter(error: unknown): LinkState {
