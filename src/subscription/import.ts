@@ -231,9 +231,11 @@ export async function prepareImport(options: ImportOptions): Promise<ImportPlan>
     },
     undo: (draft) => {
       const { [key]: _undone, ...edges } = draft.edges;
+      // What was written may stand there all the same, when only its answer was lost.
       return {
         ...draft,
         edges,
+        retiredNumbers: { ...draft.retiredNumbers, [key]: number },
         usedSubscriptions: draft.usedSubscriptions.filter((one) => one.id !== file.id),
       };
     },

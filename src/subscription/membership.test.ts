@@ -1,6 +1,7 @@
 /** Who can talk himself into a site by writing to its configuration directory: nobody without a key that is trusted. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { makeEdge, makeHub, type TestEdge, type TestHub } from '../../test/support/subscription-site.ts';
+import { stateSealingKey } from '../certificate/statement.ts';
 import { claimants, endorsed, endorsement, findHub, recipientOf, trustedPins } from './membership.ts';
 import type { TopologyObject } from './topology-objects.ts';
 
@@ -101,6 +102,23 @@ describe('a hub that is let in', () => {
     expect(() => findHub(all, undefined, hub3.hub.identity.pin)).toThrow(
       expect.objectContaining({ code: 'not-found' }),
     );
+  });
+
+  it('is not chosen between copies of its object', () => {
+    const all = claimants([object(hub1, { name: 'aaa' }), object(hub1)]);
+    expect(() => findHub(all, undefined, hub1.hub.identity.pin)).toThrow(/aaa, hub1/);
+  });
+
+  it('has keys sealed to the key it stated last, whatever of older ones was put back before it', () => {
+    const { identity, fqdn } = hub2.hub;
+    const older = stateSealingKey(identity, Buffer.alloc(32, 7), { subject: fqdn, issuedAt: 1 });
+    const last = Buffer.from(hub2.node.store.value.sealingStatement);
+    for (const statements of [
+      [older, last],
+      [last, older],
+    ])
+      for (const found of claimants([object(hub2, { statements })]))
+        expect(recipientOf(found).sealingKey).toEqual(hub2.hub.sealingKeys[0].publicKey);
   });
 
   it('has keys sealed to what it states itself, never to what others state', () => {

@@ -51,16 +51,19 @@ export function endorsed(
   );
 }
 
-/** What a claimant can have sealed to itself. Throws `statement.invalid` when it states no sealing key. */
+/** What a claimant can have sealed to itself: the key stated last. Throws `statement.invalid` when it states none. */
 export function recipientOf({ object, pin }: Claimant): SealingRecipient & { readonly statedAt: number } {
+  let latest: (SealingRecipient & { readonly statedAt: number }) | undefined;
   for (const statement of object.statements) {
     try {
       const { claim, issuedAt } = verifyClaim(statement, pin, 'sealingKey', object.fqdn);
-      return { pin, sealingKey: claim.publicKey, statedAt: issuedAt };
+      if (latest === undefined || issuedAt > latest.statedAt)
+        latest = { pin, sealingKey: claim.publicKey, statedAt: issuedAt };
     } catch (error) {
       if (!isPosternError(error)) throw error;
     }
   }
+  if (latest !== undefined) return latest;
   throw new PosternError('statement.invalid', `${object.name} states no sealing key`, {
     hint: 'is its daemon running with this configuration directory? it states the key when it starts',
   });
@@ -81,6 +84,14 @@ export function findHub(candidates: readonly Claimant[], name: string | undefine
       { hint: '"postern hub list" shows those that are there; a hub appears when its daemon has started' },
     );
   }
+  const alike = candidates.filter((one) => samePin(one.pin, pin));
+  // A copy of its object under another name: which of the names is its own is not signed.
+  if (name === undefined && alike.length > 1)
+    throw new PosternError(
+      'refused',
+      `several hubs of this site show that key: ${alike.map((one) => one.object.name).join(', ')}`,
+      { hint: 'somebody has copied an object: remove the wrong ones below cn=Hubs in the directory' },
+    );
   if (samePin(found.pin, pin)) return found;
   throw new PosternError('pin.mismatch', `hub ${found.object.name} has another key than the one expected`, {
     hint: 'compare with what "postern hub list" says on that hub itself',
@@ -118,6 +129,23 @@ export function endorsement(
   now: number,
 ): Buffer {
   return stateMembership(self.identity, { pin: member.pin, role }, { subject: member.fqdn, issuedAt: now });
+}
+
+/** A hub keeps as many of its own removals: edges and hubs that heard of them remember them. */
+const MOST_REMOVAL_STATEMENTS = 64;
+
+/** This hub has removed another: it counts from here on, whether the directory takes the statement or loses it. */
+export function withRemoval(trust: HubTrustState, pin: Pin, at: number, statement: Buffer): HubTrustState {
+  const removals = new Map(Object.entries(trust.removedHubs) as [Pin, number][]).set(pin, at);
+  return {
+    ...withoutPeers(trust, removals),
+    removalStatements: [...trust.removalStatements, statement].slice(-MOST_REMOVAL_STATEMENTS),
+  };
+}
+
+/** A moment that is later than the removal of this key, if it was ever removed, whose clock may have been ahead. */
+export function afterRemoval(trust: Pick<HubTrustState, 'removedHubs'>, pin: Pin, now: number): number {
+  return Object.hasOwn(trust.removedHubs, pin) ? Math.max(now, (trust.removedHubs[pin] ?? 0) + 1) : now;
 }
 
 /** "What was said of this key before does not count any more." */

@@ -105,7 +105,7 @@ export function readTopologyObject(attributes: readonly Attribute[]): TopologyOb
   return {
     name,
     fqdn,
-    port: /^\d{1,5}$/.test(port) ? Number(port) : undefined,
+    port: /^[1-9]\d{0,4}$/.test(port) && Number(port) <= 65_535 ? Number(port) : undefined,
     certificates: values('posternCertificate'),
     statements: values('posternStatement'),
     credentials: values('posternCredential'),

@@ -117,6 +117,8 @@ export const hubTrustSchema = z.strictObject({
   peers: z.record(z.string(), peerHubSchema).default({}),
   /** Pins of hubs that were removed from the site, and when. */
   removedHubs: z.record(pinSchema, timeField).default({}),
+  /** This hub's own removals, the latest last: they go to the edges from here, whatever becomes of them in the directory. */
+  removalStatements: z.array(bytesField).default([]),
   usedSubscriptions: z.array(usedSubscriptionSchema),
   /** Last account number of edges that were removed: numbers are never used again. */
   retiredNumbers: z.record(z.string(), z.int().min(0)),
@@ -147,6 +149,7 @@ export function newHubTrust(node: Omit<NodeTrust, 'version'>): HubTrustState {
     edges: {},
     peers: {},
     removedHubs: {},
+    removalStatements: [],
     usedSubscriptions: [],
     retiredNumbers: {},
   };

@@ -36,11 +36,11 @@ async function run(options: SiteWatchOptions, signal: AbortSignal): Promise<void
     try {
       const stamp = await directory.stamp(site);
       if (stamp !== seen) {
-        const { adopted, gone } = await members.adopt(clock.now());
+        const { adopted, gone, complete } = await members.adopt(clock.now());
         for (const edge of gone) await links.stop(edge.name);
         for (const edge of adopted) links.start(edge.name);
         links.poke();
-        seen = stamp;
+        seen = complete ? stamp : undefined;
       }
       if (away) log.info('the configuration directory answers again');
       away = false;

@@ -7,11 +7,6 @@ import type { Secret } from '../../base/secret.ts';
 import { samePin } from '../../certificate/pin.ts';
 import { claimedIssuer, verifyStatement } from '../../certificate/statement.ts';
 import type { TrustStore } from '../../certificate/trust-store.ts';
-import {
-  decodeAddressKeyRecord,
-  openAddressKeyRecord,
-  verifyAddressKeyRecord,
-} from '../../credential/address-key.ts';
 import { credentialsToTry, type HubNode, openOwnCredential, ownCredentials } from '../../credential/issue.ts';
 import { createAddressHasher } from '../../directory/address/hasher.ts';
 import { resultCodeOf } from '../../ldap/client-error.ts';
@@ -43,6 +38,8 @@ import type { PresentableCredential } from '../push/edge-session.ts';
 import type { DesiredEntry } from '../push/subtree-push.ts';
 import type { ConfigurationDirectory } from './configuration-directory.ts';
 import { type AcceptedDomain, domainEntry, readDomain } from './domain.ts';
+import { openKey, usableKeys } from './site-keys.ts';
+import { vouchedEdges, vouchedHubs } from './vouched.ts';
 
 export interface OrganisationOptions {
   readonly directory: ConfigurationDirectory;
@@ -255,8 +252,8 @@ export class Organisation {
       credentials,
       hash: (address) => hasher.hash(address),
       digestKey,
-      hubs: hubs.map((object) => desired(hubForEdge(object))),
-      edges: edges.map((object) =>
+      hubs: vouchedHubs(hubs, trust.value, hub).map((object) => desired(hubForEdge(object))),
+      edges: vouchedEdges(edges, trust.value, hub).map((object) =>
         desired(edgeForEdge(object, object.name.toLowerCase() === edge.name.toLowerCase())),
       ),
       domains: domains.map((domain) => desired(domainEntry(domain, EDGE_DOMAINS))),
@@ -265,12 +262,9 @@ export class Organisation {
 
   async #addressKey(edge: SubscribedEdge, own: TopologyObject): Promise<Secret> {
     const { hub } = this.#options;
-    for (const bytes of own.sealedKeys) {
-      const record = decodeAddressKeyRecord(bytes);
-      if (record.keyId !== edge.addressKeyId) continue;
-      verifyAddressKeyRecord(record, trustedPins(this.#options.trust.value, hub));
-      return (await openAddressKeyRecord(record, hub.sealingKeys)).key;
-    }
+    const roots = trustedPins(this.#options.trust.value, hub);
+    const opened = await openKey(usableKeys(own.sealedKeys, roots, hub.identity.pin), edge.addressKeyId, hub);
+    if (opened !== undefined) return opened.key;
     throw new PosternError(
       'credential.invalid',
       `the address key of edge ${edge.name} is missing in the configuration directory`,

@@ -9,18 +9,15 @@ import { type Removals, removalsBy } from '../../certificate/chain.ts';
 import { formatFingerprint, type Pin, samePin } from '../../certificate/pin.ts';
 import type { TrustStore } from '../../certificate/trust-store.ts';
 import { nameKey, sameFqdn, sameName } from '../../credential/account-name.ts';
-import {
-  createAddressKeyRecord,
-  decodeAddressKeyRecord,
-  openAddressKeyRecord,
-  verifyAddressKeyRecord,
-} from '../../credential/address-key.ts';
+import type { AddressKeyRecord } from '../../credential/address-key.ts';
 import { type HubNode, issueCredential } from '../../credential/issue.ts';
 import { DEFAULT_PASSWORD_POLICY } from '../../credential/password.ts';
-import { decodeCredentialRecord, type SealingRecipient } from '../../credential/record.ts';
+import { decodeCredentialRecord } from '../../credential/record.ts';
 import { CLOCK_TOLERANCE_MS, firstWindow } from '../../credential/schedule.ts';
 import type { Attribute, ModifyRequest } from '../../ldap/message.ts';
+import { prepareRemoval } from '../../subscription/import.ts';
 import {
+  afterRemoval,
   type Claimant,
   claimants,
   endorsed,
@@ -31,11 +28,13 @@ import {
   trustedPins,
   withoutPeers,
   withPeer,
+  withRemoval,
 } from '../../subscription/membership.ts';
 import { edgeDn, hubDn, type TopologyObject } from '../../subscription/topology-objects.ts';
 import { findEdge, type HubTrustState, type SubscribedEdge } from '../../subscription/trust-state.ts';
 import type { ConfigurationChange, ConfigurationDirectory } from './configuration-directory.ts';
 import type { Organisation } from './organisation.ts';
+import { resealKeys, usableKeys } from './site-keys.ts';
 
 export interface SiteMembersOptions {
   readonly organisation: Organisation;
@@ -62,16 +61,14 @@ export interface SiteHub {
 export interface Adoption {
   readonly adopted: readonly SubscribedEdge[];
   readonly gone: readonly SubscribedEdge[];
-}
-
-interface AddressKeyHere {
-  readonly edgeFqdn: string;
-  readonly keyId: string;
-  readonly createdAt: number;
+  /** False: the directory failed on the way, and it has to be looked at again even if nothing changes there. */
+  readonly complete: boolean;
 }
 
 export class SiteMembers {
   readonly #options: SiteMembersOptions;
+  /** Looks one after the other: two at once would give one account number to two accounts. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: SiteMembersOptions) {
     this.#options = options;
@@ -97,7 +94,8 @@ export class SiteMembers {
     const { organisation, trust, log } = this.#options;
     this.#requireShared();
     const found = findHub(this.#others(await organisation.topology('Hubs')), undefined, pin);
-    await trust.update((draft) => withPeer(draft, found, 'administrator', now));
+    const at = afterRemoval(trust.value, pin, now);
+    await trust.update((draft) => withPeer(draft, found, 'administrator', at));
     log.info('joined the site of a hub', { hub: found.object.name, fingerprint: formatFingerprint(pin) });
     return this.#describe(found, 'administrator');
   }
@@ -106,17 +104,18 @@ export class SiteMembers {
   async approve(name: string, pin: Pin, now: number): Promise<SiteHub> {
     const { organisation, directory, trust, hub, site, base, log } = this.#options;
     this.#requireShared();
+    const removals = await this.#hearRemovals(now);
     const found = findHub(this.#others(await organisation.topology('Hubs')), name, pin);
-    const recipient = recipientOf(found);
+    const at = afterRemoval(trust.value, pin, now);
     const own = hubDn(found.object.name, site, base);
     const changes: ModifyRequest[] = [];
-    // Approved before: said once is enough.
+    // Approved before, and not removed since: said once is enough.
     const mine = [hub.identity.pin];
-    if (endorsed('hub', [found], mine, found.object.statements).length === 0) {
-      const statement = endorsement(hub, 'hub', { fqdn: found.object.fqdn, pin }, now);
+    if (endorsed('hub', [found], mine, found.object.statements, removals).length === 0) {
+      const statement = endorsement(hub, 'hub', { fqdn: found.object.fqdn, pin }, at);
       changes.push(adding(own, 'posternStatement', [statement]));
     }
-    const keys = await this.#resealKeys(recipient, keyIds(found.object.sealedKeys));
+    const keys = await this.#keysFor(found, organisation.edges());
     if (keys.length > 0) changes.push(adding(own, 'posternSealedKey', keys));
     for (const edge of claimants(await organisation.topology('Edges'))) {
       if (findEdge(trust.value, edge.object.name) === undefined) continue;
@@ -124,7 +123,7 @@ export class SiteMembers {
       const statement = endorsement(hub, 'edge', { fqdn: edge.object.fqdn, pin: edge.pin }, now);
       changes.push(adding(edgeDn(edge.object.name, site, base), 'posternStatement', [statement]));
     }
-    await trust.update((draft) => withPeer(draft, found, 'administrator', now));
+    await trust.update((draft) => withPeer(draft, found, 'administrator', at));
     if (changes.length > 0) await directory.apply(changes);
     log.info('hub approved', { hub: found.object.name, fingerprint: formatFingerprint(pin) });
     return this.#describe(found, 'administrator');
@@ -132,26 +131,36 @@ export class SiteMembers {
 
   /**
    * Takes a hub out of the site, alive or dead: states so, signed, which every edge and hub that reads it acts on; and clears away what it had.
-   * Its accounts are gone from the edges with the next push.
+   * Its accounts are gone from the edges with the next push. A hub that this one trusts is removed by the key it is trusted by, whatever its
+   * object shows now, and also when it has taken its object away.
    */
   async remove(name: string, now: number): Promise<SiteHub> {
-    const { organisation, directory, hub, site, base, log } = this.#options;
+    const { organisation, directory, trust, hub, site, base, log } = this.#options;
     this.#requireShared();
-    const found = this.#others(await organisation.topology('Hubs')).find((one) =>
-      sameName(one.object.name, name),
-    );
-    if (found === undefined)
+    const objects = await organisation.topology('Hubs');
+    const key = nameKey(name);
+    const peer = Object.hasOwn(trust.value.peers, key) ? trust.value.peers[key] : undefined;
+    const claimed = this.#others(objects).find((one) => sameName(one.object.name, name));
+    const target = peer ?? (claimed && { ...claimed.object, pin: claimed.pin });
+    if (target === undefined || key === nameKey(hub.name))
       throw new PosternError('not-found', `there is no other hub ${name} in this site`, {
         hint: '"postern hub list" shows those that are there',
       });
-    const { object, pin } = found;
+    const trusted = Object.values(trust.value.peers).find(({ pin }) => samePin(pin, target.pin));
+    if (peer === undefined && trusted !== undefined)
+      throw new PosternError('refused', `the object of hub ${name} shows the key of hub ${trusted.name}`, {
+        hint: `to remove that hub: postern hub remove ${trusted.name}; else delete cn=${name} in the directory`,
+      });
+    // By a clock that was ahead it may have been let in later than now.
+    const at = Math.max(now, (peer?.admittedAt ?? 0) + 1);
+    const statement = removal(hub, target, at);
+    // First of all here: from now on it is not believed, and every push says so.
+    await trust.update((draft) => withRemoval(draft, target.pin, at, statement));
     const changes: ConfigurationChange[] = [
-      adding(hubDn(hub.name, site, base), 'posternStatement', [
-        removal(hub, { fqdn: object.fqdn, pin }, now),
-      ]),
+      adding(hubDn(hub.name, site, base), 'posternStatement', [statement]),
     ];
     for (const edge of await organisation.topology('Edges')) {
-      const its = edge.credentials.filter((bytes) => isOfHub(bytes, object.name));
+      const its = edge.credentials.filter((bytes) => isOfHub(bytes, target.name));
       if (its.length > 0)
         changes.push({
           op: 'modifyRequest',
@@ -159,11 +168,12 @@ export class SiteMembers {
           changes: [{ kind: 'delete', attribute: { type: 'posternCredential', values: its } }],
         });
     }
-    changes.push({ op: 'deleteRequest', dn: hubDn(object.name, site, base) });
+    if (objects.some((object) => sameName(object.name, target.name)))
+      changes.push({ op: 'deleteRequest', dn: hubDn(target.name, site, base) });
     await directory.apply(changes);
-    await this.#hearRemovals(now);
-    log.warn('hub removed from the site', { hub: object.name, fingerprint: formatFingerprint(pin) });
-    return this.#describe(found, 'unknown');
+    const { fqdn, pin } = target;
+    log.warn('hub removed from the site', { hub: target.name, fingerprint: formatFingerprint(pin) });
+    return { name: target.name, fqdn, pin, standing: 'unknown' };
   }
 
   /** What trusted hubs have taken back. Kept here, since a statement may be taken away again. */
@@ -184,59 +194,130 @@ export class SiteMembers {
    * Takes on what trusted hubs have endorsed since: other hubs, and edges, each of which gets an account of this hub; and lets go of edges whose
    * subscription was ended at another hub. What cannot be taken on is said in the log and tried again the next time.
    */
-  async adopt(now: number): Promise<Adoption> {
+  adopt(now: number): Promise<Adoption> {
+    const adoption = this.#turn.then(() => this.#adopt(now));
+    this.#turn = adoption.catch(() => undefined);
+    return adoption;
+  }
+
+  async #adopt(now: number): Promise<Adoption> {
     const { organisation, trust, hub, log } = this.#options;
     if (!this.#options.shared || Object.keys(trust.value.peers).length === 0)
-      return { adopted: [], gone: [] };
+      return { adopted: [], gone: [], complete: true };
     const [hubs, edges] = [await organisation.topology('Hubs'), await organisation.topology('Edges')];
+    const own = claimants(hubs).find(({ pin }) => samePin(pin, hub.identity.pin));
+    // A server that shows only a part (restored, being loaded, another access list) is no reason to let anything go.
+    if (own === undefined)
+      throw new PosternError('not-found', "this hub's own object is not in the configuration directory", {
+        hint: 'is the directory whole, and may this hub read all of it? starting the hub again makes its object anew',
+      });
     const statements = [...hubs, ...edges].flatMap((object) => object.statements);
     const removals = await this.#hearRemovals(now);
     const roots = trustedPins(trust.value, hub);
     for (const found of endorsed('hub', this.#others(hubs), roots, statements, removals)) {
-      if (Object.hasOwn(trust.value.peers, nameKey(found.object.name))) continue;
-      await trust.update((draft) => withPeer(draft, found, 'endorsed', now));
+      // One name a key: a copy of its object under another name is no other hub.
+      const { peers } = trust.value;
+      if (Object.hasOwn(peers, nameKey(found.object.name))) continue;
+      if (Object.values(peers).some(({ pin }) => samePin(pin, found.pin))) continue;
+      const at = afterRemoval(trust.value, found.pin, now);
+      await trust.update((draft) => withPeer(draft, found, 'endorsed', at));
       log.info('another hub of the site is trusted', { hub: found.object.name });
     }
+    await this.#handOver(hubs);
+    const keys = usableKeys(own.object.sealedKeys, trustedPins(trust.value, hub), hub.identity.pin);
+    const gone = await this.#letGo(claimants(edges), keys, own.object);
     const adopted: SubscribedEdge[] = [];
+    let complete = true;
     for (const found of endorsed('edge', claimants(edges), trustedPins(trust.value, hub), statements)) {
-      if (findEdge(trust.value, found.object.name) !== undefined) continue;
+      const same = organisation.edges().some((edge) => samePin(edge.pins.current, found.pin));
+      if (same || findEdge(trust.value, found.object.name) !== undefined) continue;
       try {
-        const edge = await this.#adoptEdge(found, now);
+        const edge = await this.#adoptEdge(found, keys, now);
         if (edge !== undefined) adopted.push(edge);
       } catch (error) {
         if (!isPosternError(error)) throw error;
+        complete &&= isPosternError(error, 'statement.invalid', 'seal.open-failed');
         log.warn('an edge of the site cannot be taken on yet', { edge: found.object.name, error });
       }
     }
-    return { adopted, gone: await this.#letGo(edges) };
+    return { adopted, gone, complete };
   }
 
-  /** Only edges that came by another hub: what was imported here is ended here. */
-  async #letGo(present: readonly TopologyObject[]): Promise<SubscribedEdge[]> {
-    const { organisation, trust, log } = this.#options;
-    const gone = organisation
-      .edges()
-      .filter(
-        (edge) => edge.subscriptionId === '' && !present.some((object) => sameName(object.name, edge.name)),
-      );
-    for (const { name, accountNumber } of gone) {
-      const key = nameKey(name);
-      await trust.update(({ edges: { [key]: _gone, ...edges }, ...draft }) => ({
-        ...draft,
-        edges,
-        retiredNumbers: { ...draft.retiredNumbers, [key]: accountNumber },
-      }));
+  /** The keys of edges that were subscribed here, for hubs that were not known yet when that was done. */
+  async #handOver(hubs: readonly TopologyObject[]): Promise<void> {
+    const { organisation, directory, trust, site, base, log } = this.#options;
+    const imported = organisation.edges().filter((edge) => edge.subscriptionId !== '');
+    for (const found of this.#others(hubs)) {
+      const { name } = found.object;
+      const peer = Object.values(trust.value.peers).find(({ pin }) => samePin(pin, found.pin));
+      if (peer === undefined || !sameName(peer.name, name)) continue;
+      try {
+        const keys = await this.#keysFor(found, imported);
+        if (keys.length > 0)
+          await directory.apply([adding(hubDn(name, site, base), 'posternSealedKey', keys)]);
+      } catch (error) {
+        if (!isPosternError(error, 'statement.invalid', 'seal.open-failed')) throw error;
+        log.debug('a hub cannot be handed keys yet', { hub: name, error });
+      }
+    }
+  }
+
+  /** Address keys that a hub does not have yet, sealed to it. */
+  async #keysFor(found: Claimant, edges: readonly SubscribedEdge[]): Promise<Buffer[]> {
+    const { organisation, trust, hub } = this.#options;
+    const roots = trustedPins(trust.value, hub);
+    const wanted = new Set(edges.map((edge) => edge.addressKeyId));
+    for (const { keyId } of usableKeys(found.object.sealedKeys, [...roots, found.pin], found.pin))
+      wanted.delete(keyId);
+    if (wanted.size === 0) return [];
+    const own = usableKeys((await organisation.own()).sealedKeys, roots, hub.identity.pin);
+    return resealKeys(own, wanted, recipientOf(found), hub);
+  }
+
+  /**
+   * Edges whose subscription was ended at another hub, or made anew there, which gives them another key. Only edges that came by another hub:
+   * what was imported here is ended here. Keys stay where they are: a server that shows an older copy must not cost them.
+   */
+  async #letGo(
+    present: readonly Claimant[],
+    keys: readonly AddressKeyRecord[],
+    own: TopologyObject,
+  ): Promise<SubscribedEdge[]> {
+    const { organisation, directory, trust, hub, site, base, log } = this.#options;
+    const gone = organisation.edges().filter(({ subscriptionId, name, addressKeyId }) => {
+      if (subscriptionId !== '') return false;
+      const found = present.find(({ object }) => sameName(object.name, name));
+      if (found === undefined) return true;
+      const [used, newest] = [keys.find(({ keyId }) => keyId === addressKeyId), this.#keyOf(found, keys)];
+      return newest !== undefined && used !== undefined && newest.createdAt > used.createdAt;
+    });
+    for (const { name } of gone) {
+      const facts = { trust: trust.value, edgePresent: false, hub: hub.name, site, base };
+      const plan = prepareRemoval(name, { ...facts, own: { ...own, sealedKeys: [] } });
+      if (plan.changes.length > 0) await directory.apply(plan.changes);
+      await trust.update(plan.trust);
       log.info('the subscription of an edge was ended at another hub', { edge: name });
     }
     return gone;
   }
 
+  /** The key that the edge itself was handed last, among those that this hub was handed: earlier ones may be left from earlier subscriptions. */
+  #keyOf({ object, pin }: Claimant, keys: readonly AddressKeyRecord[]): AddressKeyRecord | undefined {
+    const { trust, hub } = this.#options;
+    const [newest] = usableKeys(object.sealedKeys, trustedPins(trust.value, hub), pin);
+    return keys.find(({ keyId, edgeFqdn }) => keyId === newest?.keyId && sameFqdn(edgeFqdn, object.fqdn));
+  }
+
   /** Undefined: the key of its addresses has not been handed to this hub yet. */
-  async #adoptEdge(found: Claimant, now: number): Promise<SubscribedEdge | undefined> {
+  async #adoptEdge(
+    found: Claimant,
+    keys: readonly AddressKeyRecord[],
+    now: number,
+  ): Promise<SubscribedEdge | undefined> {
     const { directory, trust, hub, site, base, lifetimeMs, random, log } = this.#options;
     const { object, pin } = found;
     const recipient = recipientOf(found);
-    const key = (await this.#keys()).find((one) => sameFqdn(one.edgeFqdn, object.fqdn));
+    const key = this.#keyOf(found, keys);
     if (key === undefined) return undefined;
     const id = nameKey(object.name);
     const retired = Object.hasOwn(trust.value.retiredNumbers, id)
@@ -279,41 +360,6 @@ export class SiteMembers {
     return edge;
   }
 
-  /** Address keys that a trusted hub has sealed to this one. */
-  async #keys(): Promise<AddressKeyHere[]> {
-    const { organisation, trust, hub } = this.#options;
-    const roots = trustedPins(trust.value, hub);
-    return (await organisation.own()).sealedKeys.flatMap((bytes) => {
-      try {
-        const record = decodeAddressKeyRecord(bytes);
-        verifyAddressKeyRecord(record, roots);
-        return samePin(record.sealedTo, hub.identity.pin) ? [record] : [];
-      } catch (error) {
-        if (isPosternError(error)) return [];
-        throw error;
-      }
-    });
-  }
-
-  /** The address keys of the edges of this hub that another does not have yet, sealed to it. */
-  async #resealKeys(recipient: SealingRecipient, has: ReadonlySet<string>): Promise<Buffer[]> {
-    const { organisation, trust, hub } = this.#options;
-    const roots = trustedPins(trust.value, hub);
-    const wanted = new Set(organisation.edges().map((edge) => edge.addressKeyId));
-    for (const keyId of has) wanted.delete(keyId);
-    const sealed: Buffer[] = [];
-    for (const bytes of (await organisation.own()).sealedKeys) {
-      const record = decodeAddressKeyRecord(bytes);
-      if (!wanted.delete(record.keyId)) continue;
-      verifyAddressKeyRecord(record, roots);
-      const opened = await openAddressKeyRecord(record, hub.sealingKeys);
-      const named = { fqdn: record.edgeFqdn, createdAt: record.createdAt };
-      sealed.push(await createAddressKeyRecord(opened, named, recipient, hub.identity));
-      opened.key.erase();
-    }
-    return sealed;
-  }
-
   #others(objects: Parameters<typeof claimants>[0]): Claimant[] {
     return claimants(objects).filter(({ pin }) => !samePin(pin, this.#options.hub.identity.pin));
   }
@@ -342,18 +388,6 @@ function isOfHub(record: Uint8Array, hubName: string): boolean {
     if (isPosternError(error)) return false;
     throw error;
   }
-}
-
-function keyIds(records: readonly Uint8Array[]): Set<string> {
-  const ids = new Set<string>();
-  for (const bytes of records) {
-    try {
-      ids.add(decodeAddressKeyRecord(bytes).keyId);
-    } catch (error) {
-      if (!isPosternError(error)) throw error;
-    }
-  }
-  return ids;
 }
 
 function adding(dn: string, type: string, values: readonly Buffer[]): ModifyRequest {
