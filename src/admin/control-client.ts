@@ -118,5 +118,9 @@ function unreachable(socketPath: string, cause: unknown): PosternError {
     code === 'EACCES'
       ? 'run the command as root or as the user of the daemon'
       : 'start the daemon (postern edge run, postern hub run), or name its configuration with --config';
-  return new PosternError('daemon.unreachable', `no daemon answers on ${socketPath}`, { cause, hint });
+  const what =
+    code === 'EACCES'
+      ? `this user may not ask the daemon at ${socketPath}`
+      : `no daemon answers on ${socketPath}`;
+  return new PosternError('daemon.unreachable', what, { cause, hint });
 }

@@ -82,6 +82,7 @@ export function configPath(context: Context, role: Role, given: string | undefin
 
 export function edgeConfig(context: Context, given: string | undefined): EdgeConfig {
   const path = configPath(context, 'edge', given);
+  refuseOtherMachine('edge', path);
   const text = readConfigFile(context, path);
   refuseOtherRole('edge', path, text);
   return parseConfig(edgeConfigSchema, text, path);
@@ -89,9 +90,24 @@ export function edgeConfig(context: Context, given: string | undefined): EdgeCon
 
 export function hubConfig(context: Context, given: string | undefined): HubConfig {
   const path = configPath(context, 'hub', given);
+  refuseOtherMachine('hub', path);
   const text = readConfigFile(context, path);
   refuseOtherRole('hub', path, text);
   return parseConfig(hubConfigSchema, text, path);
+}
+
+/** A command of the hub on a machine that is an edge, and the other way round. */
+function refuseOtherMachine(role: Role, path: string): void {
+  const other = role === 'edge' ? 'hub' : 'edge';
+  const its = join(CONFIG_FOLDER, `${other}.toml`);
+  if (path !== join(CONFIG_FOLDER, `${role}.toml`) || existsSync(path) || !existsSync(its)) return;
+  throw new PosternError(
+    'config.invalid',
+    `this is a command of the ${role}, and here is an ${other} (${its})`.replace('an hub', 'a hub'),
+    {
+      hint: `run it on the ${role}`,
+    },
+  );
 }
 
 /** A command of the hub that is given the edge's file would name keys that are right as "unknown". */

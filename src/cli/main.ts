@@ -62,6 +62,15 @@ const application = buildApplication(routes, {
   localization: { text: { ...text_en, ...usageText } },
 });
 
+/** Needed for relative paths only; a daemon's user may not be let into the folder of whoever calls it. */
+function workingFolder(): string {
+  try {
+    return process.cwd();
+  } catch {
+    return '/';
+  }
+}
+
 const stop = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort(name));
 
@@ -69,7 +78,7 @@ const context: Context = {
   process: process as Context['process'],
   clock: systemClock,
   random: systemRandom,
-  cwd: process.cwd(),
+  cwd: workingFolder(),
   env: process.env,
   signal: stop.signal,
 };

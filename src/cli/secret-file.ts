@@ -1,9 +1,15 @@
 /** Files with secrets: created new, 0600, flushed; read only after a look at their size. */
-import { open, stat } from 'node:fs/promises';
+import { open, stat, unlink } from 'node:fs/promises';
 import { PosternError } from '../base/error.ts';
 
-/** Refuses to overwrite: an existing file may be somebody's only copy. */
-export async function writeSecretFile(path: string, text: string): Promise<void> {
+/**
+ * Makes the file, empty, before `content` is asked for: what cannot be written must not have been made. Refuses to overwrite: an existing file may
+ * be somebody's only copy. When `content` fails, the file is taken away again.
+ */
+export async function writeSecretFile<T extends { readonly text: string }>(
+  path: string,
+  content: () => Promise<T>,
+): Promise<T> {
   let file: Awaited<ReturnType<typeof open>>;
   try {
     file = await open(path, 'wx', 0o600);
@@ -17,8 +23,13 @@ export async function writeSecretFile(path: string, text: string): Promise<void>
     });
   }
   try {
-    await file.writeFile(text);
+    const made = await content();
+    await file.writeFile(made.text);
     await file.sync();
+    return made;
+  } catch (error) {
+    await unlink(path).catch(() => undefined);
+    throw error;
   } finally {
     await file.close();
   }

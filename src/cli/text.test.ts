@@ -166,14 +166,18 @@ describe('files with secrets', () => {
     const folder = await mkdtemp(join(tmpdir(), 'postern-cli-'));
     try {
       const path = join(folder, 'edge1.xml');
-      await writeSecretFile(path, 'secret');
+      await writeSecretFile(path, () => Promise.resolve({ text: 'secret' }));
       expect((await stat(path)).mode & 0o777).toBe(0o600);
-      await expect(writeSecretFile(path, 'other')).rejects.toMatchObject({
+      await expect(
+        writeSecretFile(path, () => Promise.reject(new Error('must not be asked'))),
+      ).rejects.toMatchObject({
         code: 'file.unwritable',
         message: expect.stringContaining('exists already') as string,
       });
       expect(await readFile(path, 'utf8')).toBe('secret');
-      await expect(writeSecretFile(join(folder, 'no', 'x'), '')).rejects.toMatchObject({
+      await expect(
+        writeSecretFile(join(folder, 'no', 'x'), () => Promise.resolve({ text: '' })),
+      ).rejects.toMatchObject({
         code: 'file.unwritable',
       });
       await writeFile(join(folder, 'big'), Buffer.alloc(200));

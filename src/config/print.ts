@@ -9,6 +9,7 @@ const DURATION_KEYS = new Set([
   'configuration',
   'recipients',
   'topology',
+  'site',
   'lock',
   'renew_below',
   'lifetime',

@@ -26,7 +26,8 @@ export interface DirectoryServerOptions {
   readonly trust: ServerTrust;
   /** Empty: anonymous; over ldapi the user of this process (SASL EXTERNAL). */
   readonly bindDn: string;
-  readonly password?: Secret | undefined;
+  /** Asked at each attempt: an administrator who corrects it need not restart anything. */
+  readonly password?: (() => Promise<Secret>) | undefined;
   readonly clock: Clock;
 }
 
@@ -63,7 +64,8 @@ export async function connectServer(
   signal.addEventListener('abort', onAbort, { once: true });
   try {
     if (options.startTls && target.kind === 'tcp' && !target.tls) await client.startTls(tls);
-    if (options.bindDn !== '') await client.bind(options.bindDn, options.password ?? new Secret(''));
+    if (options.bindDn !== '')
+      await client.bind(options.bindDn, (await options.password?.()) ?? new Secret(''));
     else if (target.kind === 'unix') await client.bindExternal();
     return client;
   } catch (error) {

@@ -58,7 +58,7 @@ async function startHub(slapd: Slapd, folder: string, extra: readonly string[] =
     startTls: false,
     trust: { kind: 'authorities' },
     bindDn: `uid=hub,${BASE}`,
-    password: new Secret('hub'),
+    password: () => Promise.resolve(new Secret('hub')),
     base: BASE,
     filter: '(|(objectClass=inetOrgPerson)(objectClass=groupOfNames))',
     attributes: [...attributesOf(rules), ...extra],

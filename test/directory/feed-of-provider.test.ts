@@ -40,7 +40,7 @@ async function refresh(served: ServedDirectory, kept: Kept): Promise<void> {
     startTls: false,
     trust: { kind: 'authorities' },
     bindDn: ADMINISTRATOR.dn,
-    password: new Secret(ADMINISTRATOR.password),
+    password: () => Promise.resolve(new Secret(ADMINISTRATOR.password)),
     base: BASE,
     filter: FILTER,
     attributes: ['objectClass', 'mail'],

@@ -30,7 +30,7 @@ export function feedOf(slapd: Slapd, changes: Partial<OpenLdapOptions> = {}): Fe
     startTls: false,
     trust: { kind: 'authorities' },
     bindDn: slapd.adminDn,
-    password: new Secret(slapd.adminPassword),
+    password: () => Promise.resolve(new Secret(slapd.adminPassword)),
     base: BASE,
     filter: '(objectClass=inetOrgPerson)',
     attributes: ['objectClass', 'mail'],

@@ -1,5 +1,5 @@
 /** `postern config check|print`: read a configuration file as the daemon would. */
-import { access, constants } from 'node:fs/promises';
+import { access, constants, stat } from 'node:fs/promises';
 import { buildCommand, buildRouteMap } from '@stricli/core';
 import { isPosternError, PosternError } from '../../base/error.ts';
 import { parseConfig } from '../../config/load.ts';
@@ -23,7 +23,8 @@ const check = buildCommand({
   func(this: Context, flags: Flags, file: string) {
     return guarded(this, async () => {
       const { role, config } = load(this, file);
-      if ('source' in config) await checkSource(this, file, (config as HubConfig).source ?? {});
+      for (const table of ['source', 'configuration'] as const)
+        await checkServer(this, file, table, (config as Partial<HubConfig>)[table] ?? {});
       print(this, flags.json, { file, role, valid: true }, () => `${file}: a valid ${role} configuration`);
     });
   },
@@ -41,9 +42,10 @@ const printCommand = buildCommand({
 });
 
 /** What the schema cannot see. A file that is not readable here is a warning: the check may run before it is made, or elsewhere. */
-async function checkSource(
+async function checkServer(
   context: Context,
   file: string,
+  table: 'source' | 'configuration',
   source: Partial<Pick<SourceConfig, 'url' | 'filter' | 'password_file' | 'ca_file' | 'path'>>,
 ): Promise<void> {
   try {
@@ -52,16 +54,22 @@ async function checkSource(
   } catch (cause) {
     if (!isPosternError(cause)) throw cause;
     const key = cause.code === 'usage' ? 'url' : `filter "${source.filter ?? ''}"`;
-    throw new PosternError('config.invalid', `${file}: source.${key}: ${cause.message}`, {
+    throw new PosternError('config.invalid', `${file}: ${table}.${key}: ${cause.message}`, {
       hint: cause.hint ?? 'write it as for ldapsearch: (&(objectClass=person)(mail=*))',
     });
   }
   for (const key of ['password_file', 'ca_file', 'path'] as const) {
     const path = source[key];
     if (path === undefined) continue;
-    await access(path, constants.R_OK).catch((error: Error) =>
-      context.process.stderr.write(`warning: source.${key}: ${error.message}\n`),
-    );
+    try {
+      await access(path, constants.R_OK);
+      if (key === 'password_file' && ((await stat(path)).mode & 0o077) !== 0)
+        context.process.stderr.write(
+          `warning: ${table}.${key}: others may read ${path}, so the hub will not start: chmod 600 ${path}\n`,
+        );
+    } catch (error) {
+      context.process.stderr.write(`warning: ${table}.${key}: ${(error as Error).message}\n`);
+    }
   }
 }
 

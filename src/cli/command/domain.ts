@@ -8,29 +8,29 @@ import { formatTable, printable } from '../table.ts';
 const KINDS = ['authoritative', 'internalRelay', 'externalRelay'] as const;
 
 interface AddFlags extends CommonFlags {
-  readonly kind: (typeof KINDS)[number];
-  readonly catchAll: boolean;
-  readonly recipientDelimiter: string;
+  readonly kind?: (typeof KINDS)[number];
+  readonly catchAll?: boolean;
+  readonly recipientDelimiter?: string;
   readonly maxAge?: string;
 }
 
 const add = buildCommand({
-  docs: { brief: 'Add an accepted domain, or change one' },
+  docs: { brief: 'Add an accepted domain, or change what is named of one' },
   parameters: {
     flags: {
       ...common,
       kind: {
         kind: 'enum',
         values: KINDS,
-        default: 'authoritative',
-        brief: 'authoritative refuses unknown recipients; the relay kinds accept them',
+        optional: true,
+        brief: 'authoritative (unless told) refuses unknown recipients; the relay kinds accept them',
       },
-      catchAll: { kind: 'boolean', default: false, brief: 'Every address of the domain exists' },
+      catchAll: { kind: 'boolean', optional: true, brief: 'Every address of the domain exists' },
       recipientDelimiter: {
         kind: 'parsed',
         parse: String,
-        default: '',
-        brief: 'Characters that start an extension, for example +',
+        optional: true,
+        brief: 'Characters that start an extension, for example +; an empty text for none',
       },
       maxAge: {
         kind: 'parsed',
@@ -46,21 +46,25 @@ const add = buildCommand({
     return guarded(this, async () => {
       const body = {
         domain,
-        kind: flags.kind,
-        catchAll: flags.catchAll,
-        recipientDelimiter: flags.recipientDelimiter,
+        ...(flags.kind === undefined ? {} : { kind: flags.kind }),
+        ...(flags.catchAll === undefined ? {} : { catchAll: flags.catchAll }),
+        ...(flags.recipientDelimiter === undefined ? {} : { recipientDelimiter: flags.recipientDelimiter }),
         ...(flags.maxAge === undefined ? {} : { maxAge: flags.maxAge }),
       };
       const document = await hubDaemon(this, flags.config).call<DomainDocument>('POST', '/v1/domains', body);
-      print(
-        this,
-        flags.json,
-        document,
-        () => `${printable(document.domain)} is ${document.kind}; every edge learns it at once`,
-      );
+      print(this, flags.json, document, () => describeDomain(document));
     });
   },
 });
+
+function describeDomain({ domain, kind, catchAll, recipientDelimiter, maxAge }: DomainDocument): string {
+  const more = [
+    ...(catchAll ? ['every address exists'] : []),
+    recipientDelimiter === '' ? 'no recipient delimiter' : `recipient delimiter ${recipientDelimiter}`,
+    ...(maxAge === 'default' ? [] : [`max age ${maxAge}`]),
+  ];
+  return `${printable(domain)} is ${kind} (${more.join(', ')}); every subscribed edge learns it at once`;
+}
 
 const list = buildCommand({
   docs: { brief: 'List the accepted domains' },

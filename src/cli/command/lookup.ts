@@ -31,7 +31,7 @@ export const lookupCommand = buildCommand({
             'domain',
             document.domain === undefined
               ? undefined
-              : `${printable(document.domain)} (${document.domainKind ?? 'not ours'})`,
+              : `${printable(document.domain)} (${document.domainKind ?? (document.answer === 'temporary' ? 'not known yet' : 'not ours')})`,
           ],
           [
             'confirmed',

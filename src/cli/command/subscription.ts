@@ -58,12 +58,15 @@ const create = buildCommand({
         flags.sealTo === undefined
           ? undefined
           : (await readBoundedFile(resolve(this.cwd, flags.sealTo), MOST_FILE_BYTES)).toString('utf8');
-      const result = await edgeDaemon(this, flags.config).call<CreateDocument>('POST', '/v1/subscription', {
-        path,
-        ttlMs: flags.ttl,
-        ...(hubKey === undefined ? {} : { hubKey }),
-      });
-      await writeSecretFile(path, result.text);
+      const daemon = edgeDaemon(this, flags.config);
+      // An earlier file is of no use from the moment the edge makes another.
+      const result = await writeSecretFile(path, () =>
+        daemon.call<CreateDocument>('POST', '/v1/subscription', {
+          path,
+          ttlMs: flags.ttl,
+          ...(hubKey === undefined ? {} : { hubKey }),
+        }),
+      );
       print(this, flags.json, { file: path, ...result.view }, () =>
         formatFields(describeSubscription(result.view, this.clock.now())),
       );

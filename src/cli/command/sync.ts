@@ -54,6 +54,7 @@ const run = buildCommand({
       print(this, flags.json, last, () =>
         last.length === 0 ? 'no edge is subscribed' : formatEdgeTable(last, this.clock.now()),
       );
+      if (last.length === 0) return EXIT.notFound;
       return last.every((edge) => edge.state === 'Synchronized') ? EXIT.ok : EXIT.failed;
     });
   },
@@ -104,6 +105,7 @@ const verify = buildCommand({
       print(this, flags.json, results, () =>
         results.length === 0 ? 'no edge is subscribed' : results.map(formatVerify).join('\n'),
       );
+      if (results.length === 0) return EXIT.notFound;
       return results.every((result) => result.equal) ? EXIT.ok : EXIT.failed;
     });
   },
@@ -142,6 +144,7 @@ function removals(action: 'approve' | 'reject' | 'reopen', brief: string, done: 
             results.map((r) => `${r.edge}: ${formatCount(r.count)} removals ${done}`).join('\n') ||
             'no edge is subscribed',
         );
+        return results.length === 0 ? EXIT.notFound : EXIT.ok;
       });
     },
   });

@@ -27,7 +27,10 @@ export function domainRoutes(
   );
 
   app.post('/v1/domains', async (context) => {
-    const domain = parseDomainInput(await parseBody(context, domainBody));
+    const input = await parseBody(context, domainBody);
+    const name = parseDomainName(input.domain);
+    const before = (await organisation.domains()).find((one) => one.domain === name);
+    const domain = parseDomainInput(input, before);
     await organisation.putDomain(domain);
     links.poke();
     log.info('accepted domain stated', { domain: domain.domain, kind: domain.kind });

@@ -14,13 +14,17 @@ export async function openServerTable(
   name: string,
   table: ServerTable,
 ): Promise<Omit<DirectoryServerOptions, 'clock'>> {
+  const { password_file: file } = table;
+  const password = file === undefined ? undefined : (): Promise<Secret> => readPassword(name, file);
+  // Judged now, as everything else here, and read again for each connection.
+  (await password?.())?.erase();
   return {
     table: name,
     url: table.url,
     startTls: table.start_tls,
     trust: await trustOf(name, table),
     bindDn: table.bind_dn,
-    password: table.password_file === undefined ? undefined : await readPassword(name, table.password_file),
+    password,
   };
 }
 

@@ -167,7 +167,7 @@ function parseAny(text: string): Address | AddressProblem {
   if (text.length > LONGEST_INPUT) return 'too-long';
   if (!text.isWellFormed()) return 'not-utf8';
   if (CONTROL.test(text)) return 'control-character';
-  if (text.startsWith('@')) return 'source-route';
+  if (text.startsWith('@')) return text.includes(':') ? 'source-route' : 'bad-local-part';
   let content: string;
   let rest: string;
   if (text.startsWith('"')) {

@@ -26,12 +26,12 @@ export interface DomainInput {
   readonly maxAge?: string | undefined;
 }
 
-/** Throws `usage` naming what is wrong. */
-export function parseDomainInput(input: DomainInput): AcceptedDomain {
-  const kind = DOMAIN_KINDS.find((known) => known === (input.kind ?? 'authoritative'));
+/** What is not named stays as it was in `before`. Throws `usage` naming what is wrong. */
+export function parseDomainInput(input: DomainInput, before?: AcceptedDomain): AcceptedDomain {
+  const kind = DOMAIN_KINDS.find((known) => known === (input.kind ?? before?.kind ?? 'authoritative'));
   if (kind === undefined)
     throw new PosternError('usage', 'no such kind of domain', { hint: `one of ${DOMAIN_KINDS.join(', ')}` });
-  const recipientDelimiter = input.recipientDelimiter ?? '';
+  const recipientDelimiter = input.recipientDelimiter ?? before?.recipientDelimiter ?? '';
   if (!/^[!#$%&*+/=?^_~.-]{0,4}$/.test(recipientDelimiter)) {
     throw new PosternError(
       'usage',
@@ -42,9 +42,9 @@ export function parseDomainInput(input: DomainInput): AcceptedDomain {
   return {
     domain: parseDomainName(input.domain),
     kind,
-    catchAll: input.catchAll ?? false,
+    catchAll: input.catchAll ?? before?.catchAll ?? false,
     recipientDelimiter,
-    maxAgeMs: input.maxAge === undefined ? undefined : parseDuration(input.maxAge),
+    maxAgeMs: input.maxAge === undefined ? before?.maxAgeMs : parseDuration(input.maxAge),
   };
 }
 

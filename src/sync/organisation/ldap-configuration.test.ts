@@ -20,7 +20,7 @@ beforeAll(async () => {
     startTls: false,
     trust: { kind: 'authorities' },
     bindDn: slapd.adminDn,
-    password: new Secret(slapd.adminPassword),
+    password: () => Promise.resolve(new Secret(slapd.adminPassword)),
     clock: systemClock,
   });
 });

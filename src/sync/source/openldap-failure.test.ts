@@ -50,7 +50,9 @@ describe('an answer that is not whole', () => {
   test('a size limit', async () => {
     const limits = ['dn.exact="uid=0,dc=example,dc=org" size=3'];
     const slapd = await start({ ldif: people(10, 'userPassword: secret'), limits });
-    const reader = new FeedReader(feedOf(slapd, { bindDn: `uid=0,${BASE}`, password: new Secret('secret') }));
+    const reader = new FeedReader(
+      feedOf(slapd, { bindDn: `uid=0,${BASE}`, password: () => Promise.resolve(new Secret('secret')) }),
+    );
     expect(await reader.failure()).toMatchObject({
       code: 'source.incomplete',
       hint: expect.stringContaining('limits'),
@@ -137,7 +139,12 @@ describe('an answer that is not whole', () => {
 
 describe('getting there', () => {
   test.each([
-    ['a wrong password', { password: new Secret('wrong') }, 'source.unavailable', /name or password/],
+    [
+      'a wrong password',
+      { password: () => Promise.resolve(new Secret('wrong')) },
+      'source.unavailable',
+      /name or password/,
+    ],
     ['a base that is not there', { base: `ou=none,${BASE}` }, 'source.invalid', /source.base/],
     ['a port where nobody listens', { url: 'ldap://127.0.0.1:1' }, 'source.unavailable', /running/],
   ] as const)('%s', async (_name, changes, code, hint) => {
@@ -200,7 +207,14 @@ describe('getting there', () => {
     const open =
       (url: string, bindDn: string, startTls = false) =>
       () =>
-        openLdapFeed({ ...options, trust, url, bindDn, startTls, password: new Secret('x') });
+        openLdapFeed({
+          ...options,
+          trust,
+          url,
+          bindDn,
+          startTls,
+          password: () => Promise.resolve(new Secret('x')),
+        });
     expect(open('ldap://ldap.example.org', 'cn=a')).toThrow(/clear text/);
     expect(open('ldap://192.0.2.1', 'cn=a')).toThrow(/clear text/);
     for (const url of [

@@ -97,7 +97,7 @@ async function follow(
     startTls: false,
     trust: { kind: 'authorities' },
     bindDn,
-    password: new Secret('x'),
+    password: () => Promise.resolve(new Secret('x')),
     base: 'dc=x',
     filter: '(objectClass=*)',
     attributes: [],
