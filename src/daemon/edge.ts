@@ -60,7 +60,7 @@ async function startEdge(config: EdgeConfig, parts: DaemonParts): Promise<void> 
   );
 
   const status = async (): Promise<EdgeStatus> => {
-    const { accounts, hubs, subscription } = trust.value;
+    const { accounts, hubs, subscription, leftFile } = trust.value;
     return edgeStatus({
       name: edge.name,
       fqdn: edge.fqdn,
@@ -76,7 +76,9 @@ async function startEdge(config: EdgeConfig, parts: DaemonParts): Promise<void> 
       connections: connections(),
       memoryBytes: process.memoryUsage.rss(),
       maxAgeMs: config.lookup.max_age,
-      leftoverFile: await leftoverFile(subscription?.expiresAt, subscription?.path),
+      leftoverFile:
+        (await leftoverFile(subscription?.expiresAt, subscription?.path)) ??
+        (leftFile !== undefined && (await files.exists(leftFile)) ? leftFile : undefined),
     });
   };
   const leftoverFile = async (

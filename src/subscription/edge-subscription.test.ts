@@ -246,6 +246,8 @@ describe('a subscription from file to file', () => {
     if (proved === undefined) throw new Error('no account');
     expect(await endBootstrap(edge.deps, proved)).toEqual({ path: '/root/edge1.xml', copy });
     expect(await edge.deps.files.exists('/root/edge1.xml')).toBe(copy === 'left');
+    // Named by status until it is gone.
+    expect(edge.node.store.value.leftFile).toBe(copy === 'left' ? '/root/edge1.xml' : undefined);
   });
 
   it('an unused bootstrap account ends with its time', async () => {

@@ -227,8 +227,10 @@ export async function endBootstrap(
   const { path } = subscription;
   const copy = await deleteUsedFile(deps.files, path, subscription.id);
   if (copy === 'deleted') log.info('the used subscription file was deleted', { path });
-  if (copy === 'left')
+  if (copy === 'left') {
+    await store.update((draft) => ({ ...draft, leftFile: path }));
     log.warn('the used subscription file could not be deleted: delete it by hand', { path });
+  }
   return { path, copy };
 }
 

@@ -64,6 +64,8 @@ export const edgeTrustSchema = z.strictObject({
   ...credentialStateShape,
   subscription: openSubscriptionSchema.optional(),
   usedSubscriptions: z.array(usedSubscriptionSchema),
+  /** A used file that this edge could not delete: named until it is gone. */
+  leftFile: z.string().optional(),
   lease: leaseSchema,
   removals: removalsSchema,
 });

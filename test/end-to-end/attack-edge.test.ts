@@ -129,6 +129,7 @@ describe('the holder of a subscription file', () => {
     for (const dn of [
       `cn=${guid(1)},cn=Recipients`,
       'cn=x,cn=AcceptedDomains,cn=Configuration',
+      'cn=Configuration',
       'cn=recipients,cn=Sync',
       'cn=x,cn=y,cn=Hubs,cn=Configuration',
       `2.5.4.3=${guid(1)},CN="Recipients"`,
@@ -147,6 +148,8 @@ describe('the holder of a subscription file', () => {
     }
     expect(new Set(await dns(session.client, ''))).toEqual(
       new Set([
+        // The edge's own name and signed sealing key, for files of other products.
+        'cn=Configuration',
         'cn=Hubs,cn=Configuration',
         'cn=Edges,cn=Configuration',
         'cn=hub1,cn=Hubs,cn=Configuration',

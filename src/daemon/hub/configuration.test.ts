@@ -87,7 +87,11 @@ describe('the embedded configuration directory', () => {
     const { organisation, hub, now } = await organisationWithEdge();
     await organisation.putDomain(parseDomainInput({ domain: 'Example.org', recipientDelimiter: '+' }));
     await organisation.putDomain(parseDomainInput({ domain: 'example.net' }));
-    await organisation.putDomain(parseDomainInput({ domain: 'example.org', kind: 'internalRelay' }));
+    const [before] = await organisation.domains();
+    const changed = parseDomainInput({ domain: 'example.org', kind: 'internalRelay' }, before);
+    // What was not named stays: a delimiter that vanished would bounce mail.
+    expect(changed.recipientDelimiter).toBe(before?.recipientDelimiter);
+    await organisation.putDomain(changed);
     await organisation.removeDomain('example.net');
     await lifecycle.stop();
     lifecycle = new Lifecycle(silentLog);
