@@ -1,12 +1,12 @@
 /** A simulated edge: drives `stepEdge` as an edge daemon has to, with a disk that survives a kill and backups of it. */
-import { stepEdge } from '../../src/credential/lifecycle.ts';
+import { stepEdge } from '../../src/credential/lifecycle/lifecycle.ts';
 import {
   type EdgeAction,
   type EdgeEvent,
   type EdgePair,
   newEdgePair,
-} from '../../src/credential/lifecycle-edge.ts';
-import type { EdgeRule } from '../../src/credential/lifecycle-edge-moves.ts';
+} from '../../src/credential/lifecycle/edge-pair.ts';
+import type { EdgeRule } from '../../src/credential/lifecycle/edge-moves.ts';
 import { DEFAULT_TIMINGS } from '../../src/credential/schedule.ts';
 import { type Backup, backupAt, type Fuse, Killed, remember } from './node.ts';
 

@@ -1,13 +1,13 @@
 /** A simulated installation of a hub: drives `stepHub` as a hub daemon has to, with a disk that survives a kill and backups of it. */
-import { stepHub } from '../../src/credential/lifecycle.ts';
-import type { HubRule } from '../../src/credential/lifecycle-hub-moves.ts';
+import { stepHub } from '../../src/credential/lifecycle/lifecycle.ts';
+import type { HubRule } from '../../src/credential/lifecycle/hub-moves.ts';
 import {
   type HubAction,
   type HubEvent,
   type HubPair,
   type HubState,
   resumeHub,
-} from '../../src/credential/lifecycle-hub.ts';
+} from '../../src/credential/lifecycle/hub-pair.ts';
 import { DEFAULT_TIMINGS } from '../../src/credential/schedule.ts';
 import { ConfigurationDirectory, type Contents, withEntry } from './configuration-directory.ts';
 import type { EdgeNode } from './edge-node.ts';

@@ -1,6 +1,6 @@
 /** Renewal rules are needed: without one of them, the simulation of a pair fails. The seed says which pair shows it. */
 import { describe, expect, it } from 'vitest';
-import { EDGE_RULES, HUB_RULES } from '../../src/credential/lifecycle.ts';
+import { EDGE_RULES, HUB_RULES } from '../../src/credential/lifecycle/lifecycle.ts';
 import type { PairPlan } from './plan.ts';
 import { firstViolation, samplePairs } from './simulate.ts';
 import { type Machines, WHOLE } from './world.ts';
@@ -56,7 +56,7 @@ const SEEN_BY: ReadonlyMap<string, number> = new Map([
   ['resolve-pair', 1000],
 ]);
 
-/** What the simulation does not show (yet), and why. They have tests in lifecycle.test.ts and lifecycle-resume.test.ts. */
+/** What the simulation does not show (yet), and why. They have tests in lifecycle/*.test.ts, most of them. */
 const ELSEWHERE: ReadonlyMap<string, string> = new Map([
   ['no-contact', 'without it a hub that is cut off recovers where others could have brought its successor'],
   ['local-failure', 'words of a warning only'],

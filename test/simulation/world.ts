@@ -2,10 +2,10 @@
  * One pair through its years: true time, both clocks, the network, backups, kills and an administrator. It makes things happen and tells the observer
  * what can be seen; it judges nothing.
  */
-import { EDGE_RULES, HUB_RULES } from '../../src/credential/lifecycle.ts';
-import type { EdgeRule } from '../../src/credential/lifecycle-edge-moves.ts';
-import type { HubRule } from '../../src/credential/lifecycle-hub-moves.ts';
-import { newHubPair } from '../../src/credential/lifecycle-hub.ts';
+import { EDGE_RULES, HUB_RULES } from '../../src/credential/lifecycle/lifecycle.ts';
+import type { EdgeRule } from '../../src/credential/lifecycle/edge-moves.ts';
+import type { HubRule } from '../../src/credential/lifecycle/hub-moves.ts';
+import { newHubPair } from '../../src/credential/lifecycle/hub-pair.ts';
 import { CLOCK_TOLERANCE_MS, DEFAULT_TIMINGS, firstWindow } from '../../src/credential/schedule.ts';
 import { ConfigurationDirectory } from './configuration-directory.ts';
 import { EdgeNode } from './edge-node.ts';

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { EDGE_RULES, HUB_RULES, stepEdge, stepHub, transitionTables } from './lifecycle.ts';
-import { type EdgeEvent, type EdgePair, newEdgePair } from './lifecycle-edge.ts';
-import { type HubEvent, type HubState, newHubPair, resumeHub } from './lifecycle-hub.ts';
-import { firstWindow } from './schedule.ts';
+import { type EdgeEvent, type EdgePair, newEdgePair } from './edge-pair.ts';
+import { type HubEvent, type HubState, newHubPair, resumeHub } from './hub-pair.ts';
+import { firstWindow } from '../schedule.ts';
 
 const MINUTE = 60_000;
 const DAY = 86_400_000;
@@ -45,7 +45,7 @@ const last = (state: EdgePair, at: number, event: EdgeEvent): string =>
     .join(', ');
 
 it('docs/credentials.md has the tables that are run', () => {
-  const document = readFileSync(new URL('../../docs/credentials.md', import.meta.url), 'utf8');
+  const document = readFileSync(new URL('../../../docs/credentials.md', import.meta.url), 'utf8');
   const { hub, edge } = transitionTables();
   expect(document).toContain(hub);
   expect(document).toContain(edge);

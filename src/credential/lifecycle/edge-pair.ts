@@ -1,11 +1,11 @@
 /**
  * The edge's side of one pair (one hub, this edge): its accounts without their passwords, which instance of the hub is alive, and how many
- * recoveries it has had. Plain data; the rules are in lifecycle-edge-rules.ts. Records are verified and opened, pins and passwords compared, before an
+ * recoveries it has had. Plain data; the rules are in edge-account-rules.ts and edge-bind-rules.ts. Records are verified and opened, pins and passwords compared, before an
  * event is made of them: see credential-service.ts and bind.ts.
  */
-import type { ErrorCode } from '../base/error.ts';
-import type { RecoveryRefusal } from './lifecycle-hub.ts';
-import type { Window } from './schedule.ts';
+import type { ErrorCode } from '../../base/error.ts';
+import type { RecoveryRefusal } from './hub-pair.ts';
+import type { Window } from '../schedule.ts';
 
 /** `ESRA.<edge>.<hub>.<number>`. */
 export interface EdgeAccount extends Window {

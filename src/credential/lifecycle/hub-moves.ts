@@ -1,5 +1,5 @@
 /** What the hub's rules are made of: questions to a pair's state, and changes of it. Pure; the same object comes back when nothing changes. */
-import { windowAt } from './account.ts';
+import { windowAt } from '../account.ts';
 import {
   type Generation,
   type HubAction,
@@ -8,9 +8,9 @@ import {
   type HubState,
   type HubWarning,
   plannedGeneration,
-} from './lifecycle-hub.ts';
-import type { Outcome, Rule } from './lifecycle-rule.ts';
-import { CLOCK_TOLERANCE_MS, usableCredentials, type Window } from './schedule.ts';
+} from './hub-pair.ts';
+import type { Outcome, Rule } from './rule.ts';
+import { CLOCK_TOLERANCE_MS, usableCredentials, type Window } from '../schedule.ts';
 
 export type HubRule = Rule<HubState, HubEvent, HubAction>;
 type Done = Outcome<HubState, HubAction> | undefined;

@@ -1,12 +1,12 @@
 /** Killed between any two things, once or twice, on either side: the end is the same. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ConfigurationDirectory } from '../../test/simulation/configuration-directory.ts';
-import { EdgeNode } from '../../test/simulation/edge-node.ts';
-import { type HubHooks, HubNode } from '../../test/simulation/hub-node.ts';
+import { ConfigurationDirectory } from '../../../test/simulation/configuration-directory.ts';
+import { EdgeNode } from '../../../test/simulation/edge-node.ts';
+import { type HubHooks, HubNode } from '../../../test/simulation/hub-node.ts';
 import { EDGE_RULES, HUB_RULES } from './lifecycle.ts';
-import { newHubPair } from './lifecycle-hub.ts';
-import { firstWindow } from './schedule.ts';
+import { newHubPair } from './hub-pair.ts';
+import { firstWindow } from '../schedule.ts';
 
 const MINUTE = 60_000;
 const DAY = 86_400_000;

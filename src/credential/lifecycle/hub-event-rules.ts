@@ -1,5 +1,5 @@
 /** What each event changes on the hub's side of a pair: run, and printed in docs/credentials.md. Pure. */
-import { type HubPair, type HubState, newRun } from './lifecycle-hub.ts';
+import { type HubPair, type HubState, newRun } from './hub-pair.ts';
 import {
   ran,
   withAll,
@@ -17,9 +17,9 @@ import {
   awake,
   observe,
   type HubRule,
-} from './lifecycle-hub-moves.ts';
-import { on } from './lifecycle-rule.ts';
-import { CLOCK_TOLERANCE_MS, firstWindow, latestOf } from './schedule.ts';
+} from './hub-moves.ts';
+import { on } from './rule.ts';
+import { CLOCK_TOLERANCE_MS, firstWindow, latestOf } from '../schedule.ts';
 
 /** What an event changes. */
 export const HUB_EVENT_RULES: readonly HubRule[] = [

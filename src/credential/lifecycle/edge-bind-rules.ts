@@ -9,8 +9,8 @@ import {
   heard,
   proved,
   without,
-} from './lifecycle-edge-moves.ts';
-import { on } from './lifecycle-rule.ts';
+} from './edge-moves.ts';
+import { on } from './rule.ts';
 
 export const EDGE_BIND_RULES: readonly EdgeRule[] = [
   {

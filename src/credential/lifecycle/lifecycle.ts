@@ -3,16 +3,16 @@
  * the disk when `save` says so, then does the actions in order and hands back their results. It may be killed between any two of these: after
  * `resumeHub` and `started` everything unfinished is begun again, and every action may be done twice.
  */
-import { EDGE_ACCOUNT_RULES } from './lifecycle-edge-account-rules.ts';
-import { EDGE_BIND_RULES } from './lifecycle-edge-bind-rules.ts';
-import type { EdgeRule } from './lifecycle-edge-moves.ts';
-import type { EdgeAction, EdgeEvent, EdgePair } from './lifecycle-edge.ts';
-import { HUB_DUTIES } from './lifecycle-hub-duties.ts';
-import { HUB_EVENT_RULES } from './lifecycle-hub-events.ts';
-import type { HubRule } from './lifecycle-hub-moves.ts';
-import type { HubAction, HubEvent, HubPair, HubState, HubWarning } from './lifecycle-hub.ts';
-import { printRules, runRules } from './lifecycle-rule.ts';
-import { DEFAULT_TIMINGS, latestOf, nextEventAt, type RenewalTimings } from './schedule.ts';
+import { EDGE_ACCOUNT_RULES } from './edge-account-rules.ts';
+import { EDGE_BIND_RULES } from './edge-bind-rules.ts';
+import type { EdgeRule } from './edge-moves.ts';
+import type { EdgeAction, EdgeEvent, EdgePair } from './edge-pair.ts';
+import { HUB_DUTIES } from './hub-duties.ts';
+import { HUB_EVENT_RULES } from './hub-event-rules.ts';
+import type { HubRule } from './hub-moves.ts';
+import type { HubAction, HubEvent, HubPair, HubState, HubWarning } from './hub-pair.ts';
+import { printRules, runRules } from './rule.ts';
+import { DEFAULT_TIMINGS, latestOf, nextEventAt, type RenewalTimings } from '../schedule.ts';
 
 export const HUB_RULES: readonly HubRule[] = [...HUB_EVENT_RULES, ...HUB_DUTIES];
 export const EDGE_RULES: readonly EdgeRule[] = [...EDGE_BIND_RULES, ...EDGE_ACCOUNT_RULES];

@@ -1,15 +1,15 @@
 /** What the edge's rules are made of: questions to a pair's state, refusals, and changes. Pure. */
-import { windowAt, ESRA_CLOCK_TOLERANCE_MS } from './account.ts';
+import { windowAt, ESRA_CLOCK_TOLERANCE_MS } from '../account.ts';
 import {
   type BindRefused,
   type EdgeAccount,
   type EdgeAction,
   type EdgeEvent,
   type EdgePair,
-} from './lifecycle-edge.ts';
-import { type RecoveryRefusal } from './lifecycle-hub.ts';
-import { type Outcome, type Rule } from './lifecycle-rule.ts';
-import { MOST_AHEAD_MS, MOST_LIFETIME_MS, type Window } from './schedule.ts';
+} from './edge-pair.ts';
+import { type RecoveryRefusal } from './hub-pair.ts';
+import { type Outcome, type Rule } from './rule.ts';
+import { MOST_AHEAD_MS, MOST_LIFETIME_MS, type Window } from '../schedule.ts';
 
 export type EdgeRule = Rule<EdgePair, EdgeEvent, EdgeAction>;
 type Done = Outcome<EdgePair, EdgeAction>;

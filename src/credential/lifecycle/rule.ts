@@ -2,7 +2,7 @@
  * A state machine as a table: what is run is what is printed. An event takes the first row that names it and fits; then every row marked
  * `always` that fits is taken, in order. Knows nothing of credentials but their timings.
  */
-import type { RenewalTimings } from './schedule.ts';
+import type { RenewalTimings } from '../schedule.ts';
 
 export interface Outcome<S, A> {
   /** The same object when nothing changes. */

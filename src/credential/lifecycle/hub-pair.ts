@@ -1,9 +1,9 @@
 /**
  * The hub's side of one pair (this hub, one edge): its state, what may happen to it, and what it has done. Plain data; the rules are in
- * lifecycle-hub-rules.ts. Owns no password and no record: those are the driver's, found by the generation's number.
+ * hub-event-rules.ts and hub-duties.ts. Owns no password and no record: those are the driver's, found by the generation's number.
  */
-import type { ErrorCode } from '../base/error.ts';
-import type { Window } from './schedule.ts';
+import type { ErrorCode } from '../../base/error.ts';
+import type { Window } from '../schedule.ts';
 
 /** One ESRA of the pair, `ESRA.<edge>.<hub>.<number>`. */
 export interface Generation extends Window {

@@ -1,5 +1,5 @@
 /** How a pair's accounts come and go on the edge: run, and printed in docs/credentials.md. Pure; the first row that fits decides. */
-import { windowAt } from './account.ts';
+import { windowAt } from '../account.ts';
 import {
   type EdgeRule,
   account,
@@ -11,9 +11,9 @@ import {
   withAccount,
   installed,
   without,
-} from './lifecycle-edge-moves.ts';
-import { on } from './lifecycle-rule.ts';
-import { CLOCK_TOLERANCE_MS, deletableCredentials } from './schedule.ts';
+} from './edge-moves.ts';
+import { on } from './rule.ts';
+import { CLOCK_TOLERANCE_MS, deletableCredentials } from '../schedule.ts';
 
 /** Accounts of a pair: two during a renewal, a few more while old ones wait for their end. */
 const MOST_ACCOUNTS = 16;

@@ -1,5 +1,5 @@
 /** What is due on the hub's side of a pair, after any event: run, and printed in docs/credentials.md. Pure; in this order. */
-import { windowAt } from './account.ts';
+import { windowAt } from '../account.ts';
 import {
   find,
   withAll,
@@ -15,8 +15,8 @@ import {
   freshPending,
   each,
   type HubRule,
-} from './lifecycle-hub-moves.ts';
-import { CLOCK_TOLERANCE_MS, firstWindow, latestOf, renewalDue, successorWindow } from './schedule.ts';
+} from './hub-moves.ts';
+import { CLOCK_TOLERANCE_MS, firstWindow, latestOf, renewalDue, successorWindow } from '../schedule.ts';
 
 /** What is due, whatever the event was. */
 export const HUB_DUTIES: readonly HubRule[] = [
