@@ -7,6 +7,7 @@ import type { Secret } from '../../base/secret.ts';
 import { samePin } from '../../certificate/pin.ts';
 import { claimedIssuer, verifyStatement } from '../../certificate/statement.ts';
 import type { TrustStore } from '../../certificate/trust-store.ts';
+import { sameName } from '../../credential/account-name.ts';
 import { credentialsToTry, type HubNode, openOwnCredential, ownCredentials } from '../../credential/issue.ts';
 import { createAddressHasher } from '../../directory/address/hasher.ts';
 import { resultCodeOf } from '../../ldap/client-error.ts';
@@ -175,11 +176,17 @@ export class Organisation {
     const { trust } = this.#options;
     const peers = Object.values(trust.value.peers);
     if (peers.length === 0) return [];
-    return claimants(await this.topology('Hubs')).flatMap((found) =>
-      peers.some(({ pin }) => samePin(pin, found.pin))
-        ? [{ name: found.object.name, recipient: recipientOf(found) }]
-        : [],
-    );
+    return claimants(await this.topology('Hubs')).flatMap((found) => {
+      const { name } = found.object;
+      if (!peers.some((peer) => samePin(peer.pin, found.pin) && sameName(peer.name, name))) return [];
+      try {
+        return [{ name, recipient: recipientOf(found) }];
+      } catch (error) {
+        // It is handed the key when it states where to seal it to.
+        if (isPosternError(error, 'statement.invalid')) return [];
+        throw error;
+      }
+    });
   }
 
   async removeSubscription(edgeName: string): Promise<void> {
@@ -248,7 +255,13 @@ export class Organisation {
     ];
     return {
       awaited: edge.establishedAt === undefined && edge.subscriptionId === '',
-      address: { name: edge.name, host: edge.fqdn, port: edge.port, pins: edge.pins, identity: hub.identity },
+      address: {
+        name: edge.name,
+        host: edge.fqdn,
+        port: portOf(edge, edges),
+        pins: edge.pins,
+        identity: hub.identity,
+      },
       credentials,
       hash: (address) => hasher.hash(address),
       digestKey,
@@ -295,6 +308,12 @@ export class Organisation {
     const { site, base } = this.#options;
     return `cn=AcceptedDomains,${siteDn(site, base)}`;
   }
+}
+
+/** Of an edge that came by another hub only the directory knows it, and may be put right there; the key is the edge's in any case. */
+function portOf(edge: SubscribedEdge, objects: readonly TopologyObject[]): number {
+  if (edge.subscriptionId !== '') return edge.port;
+  return objects.find(({ name }) => sameName(name, edge.name))?.port ?? edge.port;
 }
 
 /** Another hub may make the same container at the same time. */

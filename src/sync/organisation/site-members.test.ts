@@ -40,6 +40,9 @@ describe('an edge that is taken on', () => {
       await site.join(hub1, hub2);
       await hub2.members.adopt(now());
       expect(edgesOf(hub2)).toMatchObject([{ name: 'edge1', port: 50636, accountNumber: 0 }]);
+      await site.change(edgeObject('edge1'), 'replace', 'posternPort', [Buffer.from('636')]);
+      expect((await hub2.organisation.target('edge1', now())).address.port).toBe(636);
+      expect((await hub1.organisation.target('edge1', now())).address.port).not.toBe(636);
       await hub2.members.adopt(now());
       expect(accounts(await site.object(edgeObject('edge1')))).toEqual([
         'ESRA.edge1.hub1.0',
@@ -137,6 +140,36 @@ describe('an edge that is taken on', () => {
     const ids = (await site.object(hubObject('hub2'))).sealedKeys.length;
     expect(ids).toBe(3);
     await expect(hub2.organisation.target('edge1', now())).resolves.toBeDefined();
+  });
+});
+
+describe('a hub that takes edges on', () => {
+  it('has its keys in its own object, whoever shows its certificate before it', async () => {
+    await site.join(hub1, hub2);
+    const { certificates } = await site.object(hubObject('hub2'));
+    const text = (type: string, value: string) => ({ type, values: [Buffer.from(value)] });
+    await site.write({
+      op: 'addRequest',
+      dn: hubObject('aaaa'),
+      attributes: [
+        text('objectClass', 'posternHub'),
+        text('cn', 'aaaa'),
+        text('posternFqdn', hub2.hub.fqdn),
+        { type: 'posternCertificate', values: [...certificates] },
+      ],
+    });
+    await site.change(hubObject('hub2'), 'replace', 'posternCertificate', [
+      hub1.hub.identity.certificate.der,
+    ]);
+    await hub2.members.adopt(now());
+    expect(keyOfEdge(hub2)).toBe(keyOfEdge(hub1));
+    // Nor does it keep the other one from subscribing.
+    await site.subscribe(hub1, await makeEdge('edge2'));
+    await hub1.members.adopt(now());
+    await site.change(hubObject('hub2'), 'replace', 'posternCertificate', certificates);
+    await hub1.members.adopt(now());
+    await hub2.members.adopt(now());
+    expect(edgesOf(hub2).map(({ name }) => name)).toEqual(['edge1', 'edge2']);
   });
 });
 

@@ -205,7 +205,7 @@ export class SiteMembers {
     if (!this.#options.shared || Object.keys(trust.value.peers).length === 0)
       return { adopted: [], gone: [], complete: true };
     const [hubs, edges] = [await organisation.topology('Hubs'), await organisation.topology('Edges')];
-    const own = claimants(hubs).find(({ pin }) => samePin(pin, hub.identity.pin));
+    const own = hubs.find((object) => sameName(object.name, hub.name));
     // A server that shows only a part (restored, being loaded, another access list) is no reason to let anything go.
     if (own === undefined)
       throw new PosternError('not-found', "this hub's own object is not in the configuration directory", {
@@ -224,8 +224,8 @@ export class SiteMembers {
       log.info('another hub of the site is trusted', { hub: found.object.name });
     }
     await this.#handOver(hubs);
-    const keys = usableKeys(own.object.sealedKeys, trustedPins(trust.value, hub), hub.identity.pin);
-    const gone = await this.#letGo(claimants(edges), keys, own.object);
+    const keys = usableKeys(own.sealedKeys, trustedPins(trust.value, hub), hub.identity.pin);
+    const gone = await this.#letGo(claimants(edges), keys, own);
     const adopted: SubscribedEdge[] = [];
     let complete = true;
     for (const found of endorsed('edge', claimants(edges), trustedPins(trust.value, hub), statements)) {
