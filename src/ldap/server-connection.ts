@@ -14,6 +14,7 @@ import type { LogFields } from '../base/log.ts';
 import { EXTENDED } from './control.ts';
 import { readShared } from './direct-socket.ts';
 import { encodeMessage } from './encode.ts';
+import { FairShare } from './fair-share.ts';
 import type { Fault } from './fault-log.ts';
 import { Framer } from './framer.ts';
 import type { Message } from './message.ts';
@@ -57,6 +58,7 @@ export class ServerConnection {
   #active = true;
   #frames = 0;
   readonly #watch: ConnectionWatch;
+  readonly share = new FairShare(this);
   #closingAt = 0;
 
   constructor(socket: Socket, setup: ConnectionSetup) {
@@ -287,6 +289,7 @@ export class ServerConnection {
     this.#leave();
     if (this.#gone) return;
     this.#gone = true;
+    this.share.gone();
     this.#output.drop();
     this.#setup.onGone(this);
   };
@@ -294,6 +297,7 @@ export class ServerConnection {
   #readFrames(): void {
     if (this.#reading) return;
     this.#reading = true;
+    this.share.reads();
     const handler = this.#handler as ConnectionHandler;
     try {
       while (this.#held === 0 && !this.#closing) {

@@ -85,6 +85,7 @@ export function startUpdate(
     writeSuccess(client.connection.writer(), messageId, RESPONSE_TAG[request.op]);
   });
   operation.submit();
+  client.connection.share.costly();
 }
 
 function updateOf(messageId: number, request: UpdateRequest, controls: RequestControls): Update {
