@@ -113,7 +113,8 @@ function refuseOtherMachine(role: Role, path: string): void {
 /** A command of the hub that is given the edge's file would name keys that are right as "unknown". */
 function refuseOtherRole(role: Role, path: string, text: string): void {
   const other = role === 'edge' ? 'hub' : 'edge';
-  if (!ONLY[other].test(text) || ONLY[role].test(text)) return;
+  const named = new RegExp(`(^|/)${other}\\.toml$`).test(path);
+  if ((!named && !ONLY[other].test(text)) || ONLY[role].test(text)) return;
   const its = { edge: "an edge's", hub: "a hub's" };
   throw new PosternError(
     'config.invalid',

@@ -100,7 +100,8 @@ export function formatEdgeTable(edges: readonly EdgeSyncStatus[], now: number): 
 
 /** How many recipients the edge has; during a load, of how many. One that was in step when the hub started got none, and has them all. */
 function progressOf({ pushed, total, state }: EdgeSyncStatus): string {
-  if (total === undefined) return formatCount(pushed);
+  // Not asked yet, or not to be reached: nothing is known of what it has.
+  if (total === undefined) return pushed === 0 ? '-' : formatCount(pushed);
   return state === 'Synchronized' || pushed >= total
     ? formatCount(total)
     : `${formatCount(pushed)}/${formatCount(total)}`;

@@ -42,14 +42,14 @@ describe('edge.toml', () => {
   });
 
   it('reports every fault at once', () => {
-    expect(() => edge('nmae = "x"')).toThrow(/name:.*fqdn:.*unknown key "nmae"/);
+    expect(() => edge('nmae = "x"')).toThrow(/name:.*fqdn:.*unknown key "nmae"/s);
   });
 });
 
 describe('hub.toml', () => {
   it('says what a source needs', () => {
     const text = 'name = "hub1"\nfqdn = "hub1.example.org"\n[source]\nkind = "openldap"\nbind_dn = "cn=x"\n';
-    expect(() => hub(text)).toThrow(/needs url.*say where recipients are.*needs a password_file/);
+    expect(() => hub(text)).toThrow(/needs url.*say where recipients are.*needs a password_file/s);
   });
 
   it('prints what it read, defaults included, and reads that again', () => {

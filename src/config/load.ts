@@ -21,7 +21,7 @@ export function parseConfig<S extends z.ZodType>(schema: S, text: string, path: 
   const result = schema.safeParse(document);
   if (result.success) return result.data;
   const faults = result.error.issues.flatMap((issue) => describeIssue(issue, schema));
-  throw new PosternError('config.invalid', `${path}: ${faults.join('; ')}`, {
+  throw new PosternError('config.invalid', `${path}: ${faults.join('\n  ')}`, {
     hint: 'correct the file and try "postern config check"; "postern config print" shows every key with its value',
   });
 }

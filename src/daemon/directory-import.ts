@@ -76,7 +76,14 @@ function judge(
       },
     );
   const at = directory.database.nearest(name);
-  if (ownEntries.some((dn) => directory.database.tree.isWithin(at, directory.resolve(dn)))) {
+  const isOwn = (id: number): boolean =>
+    ownEntries.some((dn) => directory.database.tree.isWithin(id, directory.resolve(dn)));
+  if (request.op === 'modifyDnRequest' && request.newSuperior !== undefined) {
+    const superior = directory.database.names.tryRead(request.newSuperior);
+    if (superior !== undefined && isOwn(directory.database.nearest(superior)))
+      throw refused(line, `entries below ${ownEntries.join(' and ')} are written by the daemon alone`);
+  }
+  if (isOwn(at)) {
     if (kind === 'content') return { as: 'leftAlone' };
     throw refused(line, `entries below ${ownEntries.join(' and ')} are written by the daemon alone`);
   }

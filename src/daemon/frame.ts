@@ -84,14 +84,17 @@ async function makeDataFolder(files: Files, folder: string): Promise<void> {
 async function checkDataFolder(folder: string): Promise<void> {
   const { mode, uid } = await stat(folder);
   const own = process.geteuid?.();
-  if ((mode & 0o022) === 0 && (own === undefined || own === 0 || uid === own)) return;
+  if ((mode & 0o022) === 0 && (own === undefined || uid === own)) return;
   throw new PosternError(
     'config.invalid',
     (mode & 0o022) === 0
       ? `the data folder ${folder} belongs to another user`
       : `others may write to the data folder ${folder}`,
     {
-      hint: `give it to the user of the daemon alone: chown ${own ?? ''} ${folder}; chmod 0700 ${folder}`,
+      hint:
+        own === 0 && uid !== 0
+          ? `run the daemon as that user (number ${uid}), as the unit in packaging/ does: what root writes there it could not read any more`
+          : `give it to the user of the daemon alone: chown ${own ?? ''} ${folder}; chmod 0700 ${folder}`,
       fields: { folder },
     },
   );

@@ -191,6 +191,10 @@ export class Organisation {
 
   async removeSubscription(edgeName: string): Promise<void> {
     const { directory, hub, site, base, trust } = this.#options;
+    if (findEdge(trust.value, edgeName)?.subscriptionId === '')
+      throw new PosternError('refused', `edge ${edgeName} was subscribed at another hub of the site`, {
+        hint: 'remove the subscription there: this hub lets go of it by itself',
+      });
     const own = await this.own();
     const present = await this.edgeNames();
     const plan = prepareRemoval(edgeName, {
