@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { yieldToLoop } from '../base/clock.ts';
-import { FairShare } from './fair-share.ts';
+import { FairShare, MOST_IN_ROW } from './fair-share.ts';
 
 /** A connection that counts how often it has waited, and gone on. */
 function party() {
@@ -33,16 +33,16 @@ test('alone, nobody waits', () => {
 test('beside others, a turn of the event loop after some costly requests, until they have long been silent', async () => {
   const [loader, searcher] = [party(), party()];
   searcher.share.reads();
-  handle(loader, 7);
+  handle(loader, MOST_IN_ROW - 1);
   expect(loader.seen.waits).toBe(0);
   handle(loader, 1);
   expect(loader.seen).toEqual({ waits: 1, goesOn: 0 });
   await yieldToLoop();
   expect(loader.seen).toEqual({ waits: 1, goesOn: 1 });
-  handle(loader, 10 * 8);
+  handle(loader, 10 * MOST_IN_ROW);
   expect(loader.seen.waits).toBe(8);
   searcher.share.reads();
-  handle(loader, 8);
+  handle(loader, MOST_IN_ROW);
   expect(loader.seen.waits).toBe(9);
   expect(searcher.seen.waits).toBe(0);
   await yieldToLoop();

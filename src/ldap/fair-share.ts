@@ -5,7 +5,7 @@
 import { yieldToLoop } from '../base/clock.ts';
 
 /** So many costly requests in a row, then others have a turn. */
-const MOST_IN_ROW = 8;
+export const MOST_IN_ROW = 4;
 /** For so many turns a connection remembers that others are there. */
 const PATIENCE = 8;
 
