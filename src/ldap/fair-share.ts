@@ -13,11 +13,13 @@ interface Postponing {
   postpone(): (work: () => void) => void;
 }
 
-/** Who has read last, of all connections of the process. */
-let lastReader: FairShare | undefined;
+/** Number of the connection that has read last, of all in the process. */
+let lastReader: number | undefined;
+let numbers = 0;
 
 export class FairShare {
   readonly #connection: Postponing;
+  readonly #number = ++numbers;
   #inRow = 0;
   #patience = 0;
 
@@ -27,9 +29,9 @@ export class FairShare {
 
   /** The connection begins to handle what it has received. */
   reads(): void {
-    if (lastReader === this) return;
+    if (lastReader === this.#number) return;
     if (lastReader !== undefined) this.#patience = PATIENCE;
-    lastReader = this;
+    lastReader = this.#number;
   }
 
   /**
@@ -46,7 +48,7 @@ export class FairShare {
   }
 
   gone(): void {
-    if (lastReader === this) lastReader = undefined;
+    if (lastReader === this.#number) lastReader = undefined;
   }
 }
 

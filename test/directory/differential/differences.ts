@@ -389,6 +389,8 @@ export const DIFFERENCES: readonly Difference[] = [
     clause: 'RFC 5805 §3.2',
     slapd: 'refuses at once what is malformed, and goes on with the rest',
     explains: never,
+    explainsTransaction: (_planned, { slapd, ours }) =>
+      ours.failed !== undefined && ours.end !== 0 && slapd.sent[ours.failed] === ours.end,
     witnesses: [
       {
         given: [person('Ann')],

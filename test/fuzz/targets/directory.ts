@@ -300,6 +300,7 @@ function fakeConnection(remoteAddress: string) {
     pause() {},
     // Not its turn in this run: nothing more is read.
     postpone: () => () => undefined,
+    share: { costly() {} },
     resume() {},
     noticeOfDisconnection: () => void (connection.open = false),
     close: () => void (connection.open = false),
