@@ -103,7 +103,7 @@ function refuseOtherMachine(role: Role, path: string): void {
   if (path !== join(CONFIG_FOLDER, `${role}.toml`) || existsSync(path) || !existsSync(its)) return;
   throw new PosternError(
     'config.invalid',
-    `this is a command of the ${role}, and here is an ${other} (${its})`.replace('an hub', 'a hub'),
+    `this is a command of the ${role}, and here is ${other === 'edge' ? 'an edge' : 'a hub'} (${its})`,
     {
       hint: `run it on the ${role}`,
     },
