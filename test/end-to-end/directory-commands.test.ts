@@ -111,6 +111,12 @@ describe('while the daemon runs', () => {
       /line 4|line 1/,
     ],
     ['what the daemon writes', 'dn: cn=recipients,cn=Sync\nchangetype: delete\n', 7, /line 1: entries below/],
+    [
+      'a move to where the daemon writes',
+      'dn: cn=example.org,cn=AcceptedDomains,cn=Configuration\nchangetype: modrdn\nnewrdn: cn=x\ndeleteoldrdn: 1\nnewsuperior: cn=Accounts\n',
+      7,
+      /line 1: entries below/,
+    ],
     ['no LDIF', 'dn: cn=h,cn=Configuration\nrubbish\n', 1, /line 2: expected/],
     [
       'no parent',
