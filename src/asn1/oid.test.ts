@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isPosternError } from '../base/error.ts';
-import { DecodeError } from './decode-error.ts';
+import { DecodeError } from '../base/decode-error.ts';
 import { decodeOid, encodeOid, isOid } from './oid.ts';
 
 describe('object identifiers', () => {

@@ -1,6 +1,6 @@
 /** OBJECT IDENTIFIER content octets (X.690 §8.19) to and from dotted decimal; arcs of any size (X.667 needs 128 bits). */
 import { PosternError } from '../base/error.ts';
-import { DecodeError } from './decode-error.ts';
+import { DecodeError } from '../base/decode-error.ts';
 
 /** Bounds what an attacker can make us compute: arcs of more than this many octets (7 bits each) are refused. */
 const MOST_ARC_OCTETS = 40;

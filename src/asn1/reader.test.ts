@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { bool, int, seq, set, str, tlv } from '../../test/support/hand-ber.ts';
-import { DecodeError } from './decode-error.ts';
+import { DecodeError } from '../base/decode-error.ts';
 import { BerReader, utf8 } from './reader.ts';
 import { contextConstructed, contextTag, TAG } from './tag.ts';
 

@@ -6,7 +6,7 @@
  * Definite lengths and primitive strings only (RFC 4511 §5.1; X.690 §10.1, §10.2).
  */
 import { isUtf8 } from 'node:buffer';
-import { DecodeError } from './decode-error.ts';
+import { DecodeError } from '../base/decode-error.ts';
 import { internedAscii } from './interned-text.ts';
 import { decodeOid } from './oid.ts';
 import { TAG, tagName } from './tag.ts';

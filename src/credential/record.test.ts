@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { FakeClock } from '../../test/fakes/clock.ts';
 import { fakeRandom } from '../../test/fakes/random.ts';
-import { DecodeError } from '../asn1/decode-error.ts';
+import { DecodeError } from '../base/decode-error.ts';
 import { isPosternError, PosternError } from '../base/error.ts';
 import { Secret } from '../base/secret.ts';
 import { createIdentity, type Identity } from '../certificate/identity.ts';

@@ -3,7 +3,7 @@
  * `decode-response.ts`. Buffers in the result are views of the frame. Elements that later versions may put at the end of
  * a SEQUENCE are passed over (RFC 4511 §4). Any other failure is a `DecodeError`.
  */
-import { DecodeError } from '../asn1/decode-error.ts';
+import { DecodeError } from '../base/decode-error.ts';
 import { BerReader } from '../asn1/reader.ts';
 import { contextConstructed, TAG } from '../asn1/tag.ts';
 import { decodeControls } from './decode-control.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { DecodeError } from '../asn1/decode-error.ts';
+import { DecodeError } from '../base/decode-error.ts';
 import { type Dn, escapeNameValue, formatDn, formatRdn, parseDn, parseRdn } from './dn.ts';
 
 /** Parts as [type, value]; an RDN is a list of them. */

@@ -3,7 +3,7 @@
  * matter. More lenient than its grammar in one thing: spaces around `,`, `+` and `=` are passed over (RFC 2253 §4).
  */
 import { isUtf8 } from 'node:buffer';
-import { DecodeError } from '../asn1/decode-error.ts';
+import { DecodeError } from '../base/decode-error.ts';
 import { isOid } from '../asn1/oid.ts';
 import { BerReader } from '../asn1/reader.ts';
 import { TAG } from '../asn1/tag.ts';

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { handFilter } from '../../test/support/hand-ber.ts';
 import { arbitraryFilter } from '../../test/support/message-arbitrary.ts';
-import { DecodeError } from '../asn1/decode-error.ts';
+import { DecodeError } from '../base/decode-error.ts';
 import { BerReader } from '../asn1/reader.ts';
 import { decodeFilter } from './decode-filter.ts';
 import { escapeFilterValue, formatFilter, parseFilter } from './filter.ts';

@@ -4,7 +4,7 @@
  * item every character counts.
  */
 import { isUtf8 } from 'node:buffer';
-import { DecodeError } from '../asn1/decode-error.ts';
+import { DecodeError } from '../base/decode-error.ts';
 import { isAttributeDescription, isOidName } from './attribute-description.ts';
 import { escapeOctet, hexPair } from './hex.ts';
 import { type DecodeLimits, SERVER_LIMITS } from './limits.ts';

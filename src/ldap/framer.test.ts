@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { handEncode, int, seq, str, tlv } from '../../test/support/hand-ber.ts';
 import { anyMessage } from '../../test/support/message-arbitrary.ts';
-import { DecodeError } from '../asn1/decode-error.ts';
+import { DecodeError } from '../base/decode-error.ts';
 import { type Frame, Framer } from './framer.ts';
 
 const bytesOf = (frame: Frame): Buffer => frame.buffer.subarray(frame.start, frame.end);

@@ -8,7 +8,7 @@
  * Malformed outer octets or a message that is too large throw `DecodeError`, after all whole messages before them; the
  * framer throws the same again from then on, since where the next message begins is unknown.
  */
-import { DecodeError } from '../asn1/decode-error.ts';
+import { DecodeError } from '../base/decode-error.ts';
 import { TAG } from '../asn1/tag.ts';
 
 /** One whole message: octets `start` to `end` of `buffer`. */

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { bool, enumerated, handEncode, int, seq, set, str, tlv } from '../../test/support/hand-ber.ts';
 import { anyMessage } from '../../test/support/message-arbitrary.ts';
-import { DecodeError } from '../asn1/decode-error.ts';
+import { DecodeError } from '../base/decode-error.ts';
 import { decodeBytes, decodeControlsAt, peekMessage } from './decode.ts';
 import { encodeBytes } from './encode.ts';
 import { formatFilter } from './filter.ts';

@@ -11,7 +11,7 @@ import {
   str,
   tlv,
 } from '../../test/support/hand-ber.ts';
-import { DecodeError } from '../asn1/decode-error.ts';
+import { DecodeError } from '../base/decode-error.ts';
 import { decodeBytes } from './decode.ts';
 import { encodeBytes } from './encode.ts';
 import { type DecodeLimits, SERVER_LIMITS } from './limits.ts';

@@ -7,7 +7,7 @@
  */
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { DecodeError } from '../asn1/decode-error.ts';
+import { DecodeError } from '../base/decode-error.ts';
 import type { BerWriter } from '../asn1/writer.ts';
 import { PosternError } from '../base/error.ts';
 import type { LogFields } from '../base/log.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { DecodeError } from '../asn1/decode-error.ts';
+import { DecodeError } from '../base/decode-error.ts';
 import type { Filter } from './message.ts';
 import { formatLdapUrl, type LdapUrl, parseLdapUrl, urlPort } from './url.ts';
 

@@ -1,6 +1,6 @@
 /** LDAP URLs, RFC 4516, both ways, with `ldaps` and `ldapi` (a unix socket as host, percent-encoded). */
 import { isIPv6 } from 'node:net';
-import { DecodeError } from '../asn1/decode-error.ts';
+import { DecodeError } from '../base/decode-error.ts';
 import { isAttributeDescription, isOidName } from './attribute-description.ts';
 import { parseDn } from './dn.ts';
 import { formatFilter, parseFilter } from './filter.ts';

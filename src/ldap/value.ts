@@ -1,5 +1,5 @@
 /** What the codecs of control and extended values share. */
-import { DecodeError } from '../asn1/decode-error.ts';
+import { DecodeError } from '../base/decode-error.ts';
 import { BerReader } from '../asn1/reader.ts';
 
 /** Decodes a value that is one BER element with nothing after it. A missing value is a `DecodeError`. */

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { bool, enumerated, int, seq, set, str, tlv } from '../../test/support/hand-ber.ts';
 import { arbitraryFilter } from '../../test/support/message-arbitrary.ts';
 import { type Decode, type Encode, hash, uuid, vectors } from '../../test/support/value-vectors.ts';
-import { DecodeError } from '../asn1/decode-error.ts';
+import { DecodeError } from '../base/decode-error.ts';
 import * as controls from './control-values.ts';
 import * as extended from './extended-values.ts';
 import * as own from './postern-extended.ts';

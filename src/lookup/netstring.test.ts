@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { DecodeError } from '../asn1/decode-error.ts';
+import { DecodeError } from '../base/decode-error.ts';
 import { readNetstring, writeNetstring } from './netstring.ts';
 
 const read = (text: string, most = 100): unknown => {

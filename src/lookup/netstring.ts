@@ -1,5 +1,5 @@
 /** Netstrings (D. J. Bernstein, 1997): `<length>:<octets>,`. Pure codec; knows nothing of sockets or of what is inside. */
-import { DecodeError } from '../asn1/decode-error.ts';
+import { DecodeError } from '../base/decode-error.ts';
 
 const ZERO = 0x30;
 const COLON = 0x3a;

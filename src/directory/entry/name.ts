@@ -2,7 +2,7 @@
  * Names as the directory compares them: the schema applied to RFC 4514. A `Name` shares its parents, so that a thousand
  * siblings cost one parent. Knows no entries.
  */
-import { DecodeError } from '../../asn1/decode-error.ts';
+import { DecodeError } from '../../base/decode-error.ts';
 import { type Dn, escapeNameValue, formatRdn, parseDn } from '../../ldap/dn.ts';
 import { refuse } from '../refusal.ts';
 import { decodeUtf8 } from '../schema/string-preparation.ts';

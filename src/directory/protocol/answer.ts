@@ -1,5 +1,5 @@
 /** From results and errors to response messages. */
-import { DecodeError } from '../../asn1/decode-error.ts';
+import { DecodeError } from '../../base/decode-error.ts';
 import type { BerWriter } from '../../asn1/writer.ts';
 import { encodeMessage } from '../../ldap/encode.ts';
 import type { Control, LdapResult, Request, Response } from '../../ldap/message.ts';

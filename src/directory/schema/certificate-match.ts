@@ -2,7 +2,7 @@
  * RFC 4523 §2.6 certificateExactMatch: certificates are the same when serial number and issuer are. Looks at nothing else in them, and
  * trusts nothing: it compares.
  */
-import { DecodeError } from '../../asn1/decode-error.ts';
+import { DecodeError } from '../../base/decode-error.ts';
 import { BerReader } from '../../asn1/reader.ts';
 import { contextConstructed, TAG } from '../../asn1/tag.ts';
 import { decodeUtf8 } from './string-preparation.ts';

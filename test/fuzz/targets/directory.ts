@@ -12,7 +12,7 @@ import { DirectoryServer } from '../../../src/directory/server.ts';
 import { createMemoryStore } from '../../../src/directory/store/memory-store.ts';
 import type { ServerConnection } from '../../../src/ldap/server.ts';
 import { decodeBytes } from '../../../src/ldap/decode.ts';
-import { DecodeError } from '../../../src/asn1/decode-error.ts';
+import { DecodeError } from '../../../src/base/decode-error.ts';
 import { encodeBytes } from '../../../src/ldap/encode.ts';
 import { parseFilter } from '../../../src/ldap/filter.ts';
 import { Framer } from '../../../src/ldap/framer.ts';

@@ -1,6 +1,6 @@
 /** Octets of the protocol: BER, framing, messages, values of controls and extended operations. */
 import fc from 'fast-check';
-import { DecodeError } from '../../../src/asn1/decode-error.ts';
+import { DecodeError } from '../../../src/base/decode-error.ts';
 import { decodeOid, encodeOid } from '../../../src/asn1/oid.ts';
 import { BerReader } from '../../../src/asn1/reader.ts';
 import { encodeDer } from '../../../src/asn1/writer.ts';

@@ -1,5 +1,5 @@
 /** The error of every parser of a wire format: what was wrong, and where. Never carries the bytes themselves. */
-import { PosternError } from '../base/error.ts';
+import { PosternError } from './error.ts';
 
 export class DecodeError extends PosternError {
   override readonly name: string = 'DecodeError';
