@@ -11,6 +11,8 @@ export interface DesiredState {
   readonly connections: readonly DesiredConnection[];
   /** The private keys of all `local.certificate`s. */
   readonly keys: readonly DesiredKey[];
+  /** What passes in clear although a child's selectors would cover it: only of a policy that protects everything. */
+  readonly bypasses: readonly DesiredBypass[];
   readonly settings: DesiredSettings;
 }
 
@@ -79,12 +81,21 @@ export interface DesiredChild {
   readonly closeAction: 'none' | 'trap' | 'start';
 }
 
+/** A policy of mode `pass`, installed at once (`start_action = trap`), in a connection of its own that has this name. */
+export interface DesiredBypass {
+  /** Begins with `OUR_PREFIX`; the name of its only child too. */
+  readonly name: string;
+  readonly family: AddressFamily;
+  readonly localSelectors: readonly Selector[];
+  readonly remoteSelectors: readonly Selector[];
+}
+
 /** Transport mode: an address is one host. Ports are a range that the kernel can hold (aligned block), or all. */
 export interface Selector {
   readonly address: string;
   /** IP protocol number: 6 TCP, 17 UDP, 58 ICMPv6; 0 for all. */
   readonly protocol: number;
-  /** First and last; [0, 65535] for all. */
+  /** First and last; [0, 65535] for all. Of ICMP: type times 256 plus code. */
   readonly ports: readonly [number, number];
 }
 
