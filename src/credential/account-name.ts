@@ -10,7 +10,7 @@ export type AccountName =
 
 /** Longest name of a node: one DNS label. */
 export const LONGEST_NODE_NAME = 63;
-const MOST_ACCOUNT_NUMBER = 999_999_999;
+export const MOST_ACCOUNT_NUMBER = 999_999_999;
 const NODE_NAME = /^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$/;
 
 /** True for the short name of an edge or a hub: one label of letters, digits, `-`, `_`, at most 63. */

@@ -7,8 +7,8 @@ export interface ConnectionFacts {
   readonly remoteAddress?: string;
   /** DER of the certificate that the client proved to own. */
   readonly peerCertificate?: Buffer;
-  /** Keying material bound to the TLS session (RFC 5705), for signed requests. */
-  exportKeyingMaterial?(length: number, label: string, context: Buffer): Buffer;
+  /** Keying material bound to the TLS session (RFC 5705), for signed requests; undefined without TLS. */
+  exportKeyingMaterial?(length: number, label: string): Buffer | undefined;
   /** Whether the TLS session was resumed: it then proves no possession of the certificate's key. */
   readonly resumed?: boolean;
 }

@@ -28,7 +28,7 @@ import type {
   Response,
   SearchRequest,
 } from './message.ts';
-import { peerCertificate, secureSocket, type TlsClientOptions } from './tls.ts';
+import { exportKeyingMaterial, peerCertificate, secureSocket, type TlsClientOptions } from './tls.ts';
 import { openTransport } from './transport.ts';
 import { describeTarget, type LdapTarget, parseTarget } from './transport-target.ts';
 
@@ -145,6 +145,11 @@ export class LdapClient implements AsyncDisposable {
   /** DER. */
   get peerCertificate(): Buffer | undefined {
     return this.#peerCertificate;
+  }
+
+  /** See `tls.ts`. */
+  exportKeyingMaterial(length: number, label: string): Buffer | undefined {
+    return exportKeyingMaterial(this.#connection.socket, length, label);
   }
 
   get localAddress(): string | undefined {

@@ -41,6 +41,8 @@ export const POSTERN_ATTRIBUTE = {
   /** Time at which an administrator rejected a removal: the entry goes on answering. */
   posternKept: `${POSTERN_ARC}.1.30`,
   posternPort: `${POSTERN_ARC}.1.31`,
+  /** Of the root DSE: the server's clock. The name is Active Directory's, which gives it no number. */
+  currentTime: `${POSTERN_ARC}.1.32`,
 } as const;
 export type PosternAttribute = keyof typeof POSTERN_ATTRIBUTE;
 
@@ -64,11 +66,17 @@ export const POSTERN_EXTENDED = {
   lease: `${POSTERN_ARC}.3.1`,
   contentDigest: `${POSTERN_ARC}.3.2`,
   removals: `${POSTERN_ARC}.3.3`,
+  /** A hub hands one sealed record to the edge itself: a recovery, or fresh keys. */
+  installCredential: `${POSTERN_ARC}.3.4`,
+  /** A hub deletes an account of its own pair, or ends the pair. */
+  retireCredential: `${POSTERN_ARC}.3.5`,
 } as const;
 
 export const POSTERN_CONTROL = {
   /** No value. On add: an existing entry is replaced; on delete: a missing entry is success. */
   idempotent: `${POSTERN_ARC}.4.1`,
+  /** On binds of hubs: which installation calls, and for the how manieth time. On the answer: what the edge makes of it. */
+  instance: `${POSTERN_ARC}.4.2`,
 } as const;
 
 export const POSTERN_MATCHING_RULE = {

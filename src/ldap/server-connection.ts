@@ -21,7 +21,7 @@ import type { Message } from './message.ts';
 import { RESULT_CODE } from './result-code.ts';
 import type { ConnectionHandler, ConnectionSetup, LocalKind } from './server-handler.ts';
 import { ConnectionWatch } from './server-watch.ts';
-import { peerCertificate } from './tls.ts';
+import { exportKeyingMaterial, peerCertificate } from './tls.ts';
 import { Output } from './transport-output.ts';
 
 export type { ConnectionHandler, LocalKind } from './server-handler.ts';
@@ -82,6 +82,11 @@ export class ServerConnection {
   /** DER of the client's certificate; it has proved to have the key. Undefined without TLS or when it showed none. */
   get peerCertificate(): Buffer | undefined {
     return peerCertificate(this.#socket);
+  }
+
+  /** See `tls.ts`. */
+  exportKeyingMaterial(length: number, label: string): Buffer | undefined {
+    return exportKeyingMaterial(this.#socket, length, label);
   }
 
   get remotePort(): number | undefined {

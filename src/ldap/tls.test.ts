@@ -114,6 +114,22 @@ describe('a pinned peer', () => {
     expect(started.handlers[0]?.connection.peerCertificate?.equals(own.der)).toBe(true);
   });
 
+  test('yields keying material that both ends know, and no other session', async () => {
+    const own = await makeCertificate();
+    await using started = await listen({ tls: { identity: { certificate: own.certificate, key: own.key } } });
+    await using first = await started.connect(pinned(own));
+    await using second = await started.connect(pinned(own));
+    // The server has finished both handshakes.
+    for (const client of [first, second]) expect(await client.whoAmI()).toBe('');
+    const label = 'EXPERIMENTAL-test';
+    const [one, two] = [first, second].map((client) => client.exportKeyingMaterial(32, label));
+    expect(one).toHaveLength(32);
+    expect(started.handlers[0]?.connection.exportKeyingMaterial(32, label)).toEqual(one);
+    expect(started.handlers[1]?.connection.exportKeyingMaterial(32, label)).toEqual(two);
+    expect(two).not.toEqual(one);
+    expect(first.exportKeyingMaterial(32, `${label}-other`)).not.toEqual(one);
+  });
+
   test('that is a man in the middle gets not a byte of LDAP', async () => {
     const seen: Buffer[] = [];
     const closed: Promise<void>[] = [];

@@ -147,6 +147,14 @@ export function peerCertificate(socket: Socket): Buffer | undefined {
   return certificate;
 }
 
+/** Keying material of the TLS session (RFC 5705, RFC 8446 §7.5), the same at both ends and in no other session; undefined without TLS. */
+export function exportKeyingMaterial(socket: Socket, length: number, label: string): Buffer | undefined {
+  // Without a context, which TLS 1.3 does not tell from an empty one.
+  return socket instanceof TLSSocket
+    ? socket.exportKeyingMaterial(length, label, Buffer.alloc(0))
+    : undefined;
+}
+
 const HINTS: readonly (readonly [RegExp, string])[] = [
   [
     /WRONG_VERSION_NUMBER|PACKET_LENGTH|HTTP_REQUEST|RECORD_TOO/,

@@ -9,7 +9,9 @@ import {
   type ServedDirectory,
   serveDirectory,
 } from '../../../test/support/served-directory.ts';
+import { parseGeneralizedTime } from '../../asn1/time.ts';
 import { encodeDer } from '../../asn1/writer.ts';
+import { systemClock } from '../../base/clock.ts';
 import type { LdapClient } from '../../ldap/client.ts';
 import { CONTROL, EXTENDED, FEATURE } from '../../ldap/control.ts';
 import {
@@ -267,6 +269,9 @@ describe('what the root DSE lists', () => {
       vendorName: ['Postern'],
       vendorVersion: ['1.2.3'],
     });
+    // The server's clock, to the second.
+    const told = parseGeneralizedTime(dse['currentTime']?.[0] ?? '') ?? 0;
+    expect(Math.abs(told - systemClock.now())).toBeLessThan(60_000);
     // Operational attributes are sent when they are asked for (RFC 4512 §5.1).
     const plain = await found(client, { base: '', scope: 'base' });
     expect(plain.entries['']).toEqual({ objectClass: ['top', 'extensibleObject'] });

@@ -2,6 +2,7 @@
  * The two entries that are not in the store: root DSE (RFC 4512 §5.1) and subschema (§4.2). They are made as stored entries
  * are, so that filters and selections treat them alike. Both say exactly what is supported.
  */
+import { formatGeneralizedTime } from '../../asn1/time.ts';
 import { CONTROL, EXTENDED, FEATURE } from '../../ldap/control.ts';
 import type { Request } from '../../ldap/message.ts';
 import type { Directory } from '../directory.ts';
@@ -33,6 +34,8 @@ export class SpecialEntries {
   #subschema: SpecialEntry | undefined;
   #subschemaNormal: Buffer;
   readonly #rootDses = new Map<string, SpecialEntry>();
+  /** Of those remembered. */
+  #second = 0;
   readonly #vendorVersion: string;
   readonly #mechanisms: readonly string[];
 
@@ -47,6 +50,9 @@ export class SpecialEntries {
   rootDse(client: Client): SpecialEntry {
     const supported = supportedBy(client);
     const key = JSON.stringify(supported);
+    const second = Math.floor(this.#directory.clock.now() / 1000);
+    if (second !== this.#second) this.#rootDses.clear();
+    this.#second = second;
     const known = this.#rootDses.get(key);
     if (known !== undefined) return known;
     const { database } = this.#directory;
@@ -61,6 +67,7 @@ export class SpecialEntries {
       supportedSASLMechanisms: this.#mechanisms,
       vendorName: ['Postern'],
       vendorVersion: [this.#vendorVersion],
+      currentTime: [formatGeneralizedTime(second * 1000)],
     });
     if (this.#rootDses.size >= MOST_REMEMBERED) this.#rootDses.clear();
     this.#rootDses.set(key, entry);

@@ -48,6 +48,7 @@ attributetype ( ${A.posternSealedKey} NAME 'posternSealedKey' DESC 'sealed key o
 attributetype ( ${A.posternPlannedRemovals} NAME 'posternPlannedRemovals' DESC 'removals that the hub is about to make in this pass' ${INTEGER} ${ONE} )
 attributetype ( ${A.posternKept} NAME 'posternKept' DESC 'when an administrator rejected the removal' ${TIME} ${ONE} )
 attributetype ( ${A.posternPort} NAME 'posternPort' ${INTEGER} ${ONE} )
+attributetype ( ${A.currentTime} NAME 'currentTime' DESC 'the clock of this server' ${TIME} ${ONE} NO-USER-MODIFICATION USAGE dSAOperation )
 objectclass ( ${C.posternContainer} NAME 'posternContainer' SUP top STRUCTURAL MUST cn MAY description )
 objectclass ( ${C.posternEdge} NAME 'posternEdge' DESC 'this edge' SUP top STRUCTURAL MUST cn MAY ( posternFqdn $ posternPort $ posternCertificate $ posternStatement $ posternSealedKey $ description ) )
 objectclass ( ${C.posternHub} NAME 'posternHub' SUP top STRUCTURAL MUST ( cn $ posternFqdn ) MAY ( posternPort $ posternCertificate $ posternStatement $ posternCredential $ posternSealedKey $ description ) )
