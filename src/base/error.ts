@@ -68,6 +68,13 @@ export type ErrorCode =
   | 'lease.held'
   | 'lease.lost'
   | 'sync.mismatch'
+  // charon, by vici
+  | 'vici.unreachable'
+  | 'vici.closed'
+  | 'vici.timeout'
+  | 'vici.refused'
+  | 'vici.unsupported'
+  | 'vici.too-large'
   // daemons
   | 'daemon.unreachable'
   | 'daemon.running';
