@@ -68,18 +68,21 @@ export function endorsedMembers(
 
 /**
  * Follows "my next certificate is ..." from a trusted pin: the certificates that came after it, in order; empty when there is none. A retired key's
- * statement counts, so a node that was away finds the present key. Of several successors of one key the latest stated counts.
+ * statement counts, so a node that was away finds the present key. Of several successors of one key the latest stated counts; with `subject`, only
+ * statements about that name do.
  */
 export function succession(
   start: Pin,
   statements: readonly Uint8Array[],
+  subject?: string,
 ): { pin: Pin; certificate: Buffer; issuedAt: number }[] {
   const byIssuer = groupByIssuer(statements);
   const chain: { pin: Pin; certificate: Buffer; issuedAt: number }[] = [];
   const seen = [start];
   for (let issuer = start; chain.length < MOST_HOPS; ) {
     let latest: { pin: Pin; certificate: Buffer; issuedAt: number } | undefined;
-    for (const { claim, issuedAt } of verified(byIssuer.get(issuer), issuer)) {
+    for (const { claim, issuedAt, subject: about } of verified(byIssuer.get(issuer), issuer)) {
+      if (subject !== undefined && about !== subject) continue;
       if (claim.kind !== 'nextCertificate' || (latest !== undefined && issuedAt <= latest.issuedAt)) continue;
       latest = { pin: claim.pin, certificate: claim.certificate, issuedAt };
     }
