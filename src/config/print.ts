@@ -13,6 +13,7 @@ const DURATION_KEYS = new Set([
   'lock',
   'renew_below',
   'lifetime',
+  'rollback_after',
 ]);
 
 export function printConfig(config: object): string {
