@@ -75,6 +75,10 @@ export type ErrorCode =
   | 'vici.refused'
   | 'vici.unsupported'
   | 'vici.too-large'
+  // IPsec policies
+  | 'ipsec.guard'
+  | 'ipsec.trial'
+  | 'ipsec.peer'
   // daemons
   | 'daemon.unreachable'
   | 'daemon.running';
