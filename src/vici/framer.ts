@@ -17,7 +17,7 @@ export class ViciFramer implements Iterable<Buffer> {
   #error: DecodeError | undefined;
 
   push(chunk: Buffer): void {
-    if (chunk.length === 0) return;
+    if (chunk.length === 0 || this.#error !== undefined) return;
     this.#chunks.push(chunk);
     this.#held += chunk.length;
   }
