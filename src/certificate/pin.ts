@@ -19,7 +19,6 @@ export const pinSchema = z.string().refine(isPin, 'not a pin (base64 of SHA-256)
   Pin,
   Pin
 >;
-export const pinSetSchema = z.strictObject({ current: pinSchema, next: pinSchema.optional() });
 
 export function pinOfSpki(spki: Uint8Array): Pin {
   return createHash('sha256').update(spki).digest('base64') as Pin;

@@ -3,7 +3,8 @@
  * The schema is the document's; `subscription/trust-state.ts` puts it beside the other parts.
  */
 import { z } from 'zod';
-import { pinSchema, pinSetSchema } from '../certificate/pin.ts';
+import { peerPinsSchema } from '../certificate/peer-pins.ts';
+import { pinSchema } from '../certificate/pin.ts';
 import { bytesField, secretField } from '../certificate/trust-schema.ts';
 import { type Account } from './account.ts';
 import { nameKey } from './account-name.ts';
@@ -27,9 +28,11 @@ export const accountSchema = z.strictObject({
 export const admittedHubSchema = z.strictObject({
   name: z.string(),
   fqdn: z.string(),
-  pins: pinSetSchema,
-  /** DER. */
+  pins: peerPinsSchema,
+  /** DER: of the key that it shows. */
   certificate: bytesField,
+  /** Of the key that it has announced. */
+  nextCertificate: bytesField.optional(),
   admittedAt: timeField,
   /** `bootstrap`: it presented the subscription file; `endorsed`: an admitted hub vouched for it. */
   admittedBy: z.enum(['bootstrap', 'endorsed']),

@@ -11,6 +11,7 @@ import { type EdgeDescription, removedEdgeTrust } from '../subscription/edge-sub
 import { type Node, openEdgeNode } from '../subscription/node.ts';
 import type { EdgeTrustState } from '../subscription/trust-state.ts';
 import type { RemovalService } from '../sync/edge/removal-service.ts';
+import { configuredIdentity } from './configured-identity.ts';
 import { directoryRoutes } from './directory-routes.ts';
 import { ROLE } from './edge/access.ts';
 import { EDGE_OWN_ENTRIES, edgeStoreFolder } from './edge/base-entries.ts';
@@ -21,7 +22,7 @@ import { startListeners } from './edge/listeners.ts';
 import { directoryIndex } from './edge/recipient-index.ts';
 import { openEdgeServices } from './edge/services.ts';
 import { edgeStatus } from './edge/status.ts';
-import { type DaemonParts, foreignIdentity, runDaemon } from './frame.ts';
+import { type DaemonParts, runDaemon } from './frame.ts';
 import { keepNurserySmall } from './nursery.ts';
 
 const DATA_KINDS = ['recipients', 'domains', 'topology'] as const;
@@ -35,7 +36,7 @@ export function runEdge(config: EdgeConfig, signal: AbortSignal): Promise<void> 
 async function startEdge(config: EdgeConfig, parts: DaemonParts): Promise<void> {
   const { files, clock, random, log, lifecycle } = parts;
   const startedAt = clock.now();
-  const foreign = foreignIdentity(config.identity);
+  const configured = configuredIdentity(config.identity, { files, clock, role: 'edge', fqdn: config.fqdn });
   const node = await openEdgeNode({
     files,
     clock,
@@ -43,7 +44,7 @@ async function startEdge(config: EdgeConfig, parts: DaemonParts): Promise<void> 
     log,
     folder: config.data,
     fqdn: config.fqdn,
-    foreign,
+    foreign: configured,
   });
   const trust = node.store;
   lifecycle.add('trust store', () => trust.close());

@@ -100,15 +100,6 @@ async function checkDataFolder(folder: string): Promise<void> {
   );
 }
 
-/** Somebody else's certificate, as the configuration names it. */
-export function foreignIdentity(
-  identity: { readonly key_file: string; readonly certificate_file: string } | undefined,
-) {
-  return identity === undefined
-    ? undefined
-    : { keyFile: identity.key_file, certificateFile: identity.certificate_file };
-}
-
 function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();

@@ -17,8 +17,9 @@ import type { Mirror } from '../sync/mirror/mirror.ts';
 import { siteDn } from '../subscription/topology-objects.ts';
 import { Organisation } from '../sync/organisation/organisation.ts';
 import { SiteMembers } from '../sync/organisation/site-members.ts';
+import { configuredIdentity } from './configured-identity.ts';
 import { directoryRoutes, noDirectoryHere } from './directory-routes.ts';
-import { type DaemonParts, foreignIdentity, runDaemon } from './frame.ts';
+import { type DaemonParts, runDaemon } from './frame.ts';
 import { hubStoreFolder, openHubConfiguration } from './hub/configuration.ts';
 import { domainRoutes } from './hub/domain-routes.ts';
 import { EdgeRegister } from './hub/edge-facts.ts';
@@ -40,7 +41,7 @@ export function runHub(config: HubConfig, signal: AbortSignal): Promise<void> {
 async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
   const { files, clock, random, log, lifecycle, signal, onFatal } = parts;
   const startedAt = clock.now();
-  const foreign = foreignIdentity(config.identity);
+  const configured = configuredIdentity(config.identity, { files, clock, role: 'hub', fqdn: config.fqdn });
   const node = await openHubNode({
     files,
     clock,
@@ -48,7 +49,7 @@ async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
     log,
     folder: config.data,
     fqdn: config.fqdn,
-    foreign,
+    foreign: configured,
   });
   const trust = node.store;
   lifecycle.add('trust store', () => trust.close());

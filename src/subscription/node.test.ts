@@ -5,7 +5,8 @@ import { FakeFiles } from '../../test/fakes/files.ts';
 import { fakeRandom } from '../../test/fakes/random.ts';
 import { silentLog } from '../base/log.ts';
 import { Secret } from '../base/secret.ts';
-import { createIdentity, saveIdentity } from '../certificate/identity.ts';
+import { createIdentity, type Identity, saveIdentity } from '../certificate/identity.ts';
+import { identityPath } from '../certificate/identity-files.ts';
 import { verifyClaim } from '../certificate/statement.ts';
 import { type NodeOptions, openEdgeNode, openHubNode } from './node.ts';
 
@@ -61,14 +62,20 @@ describe('a node', () => {
     );
   });
 
-  it('takes on another certificate only while nobody trusts the former one', async () => {
+  it('takes on another certificate at once only while nobody trusts the former one', async () => {
     const files = new FakeFiles();
     await (await openEdgeNode(optionsFor(files))).store.close();
-    const foreign = { keyFile: '/etc-foreign.pem', certificateFile: '/etc-foreign.pem' };
     const theirs = await createIdentity('edge1.example', { clock: new FakeClock(), random });
-    await saveIdentity(files, foreign.keyFile, theirs);
+    const foreign = (): Promise<Identity> => Promise.resolve(theirs);
     const changed = await openEdgeNode(optionsFor(files, { foreign }));
-    expect(changed.store.value.identity).toEqual({ ...foreign, pin: theirs.pin });
+    const kept = identityPath('/data/trust', theirs.pin);
+    expect(changed.store.value.identity).toEqual({
+      keyFile: kept,
+      certificateFile: kept,
+      pin: theirs.pin,
+      brought: true,
+    });
+    expect(changed.identity.pin).toBe(theirs.pin);
     expect(() =>
       verifyClaim(changed.store.value.sealingStatement, theirs.pin, 'sealingKey', 'edge1.example'),
     ).not.toThrow();
@@ -87,12 +94,37 @@ describe('a node', () => {
       },
     }));
     await changed.store.close();
-    await expect(openEdgeNode(optionsFor(files))).rejects.toThrow(
-      expect.objectContaining({
-        code: 'certificate.invalid',
-        hint: expect.stringContaining('/etc-foreign.pem'),
-      }),
-    );
+    // From now on it has a copy of its own: neither the configuration nor the file it named is needed, and another one has to wait.
+    const another = await createIdentity('edge1.example', { clock: new FakeClock(), random });
+    for (const change of [{}, { foreign: () => Promise.resolve(another) }]) {
+      const again = await openEdgeNode(optionsFor(files, change));
+      expect(again.identity.pin).toBe(theirs.pin);
+      await again.store.close();
+    }
+  });
+
+  it("goes on with an identity that an earlier version left in the administrator's own files", async () => {
+    const files = new FakeFiles();
+    const theirs = await createIdentity('edge1.example', { clock: new FakeClock(), random });
+    await saveIdentity(files, '/etc-foreign.pem', theirs);
+    const first = await openEdgeNode(optionsFor(files, { foreign: () => Promise.resolve(theirs) }));
+    const place = { keyFile: '/etc-foreign.pem', certificateFile: '/etc-foreign.pem', pin: theirs.pin };
+    await first.store.update((draft) => ({ ...draft, identity: place }));
+    await first.store.close();
+    await files.remove(identityPath('/data/trust', theirs.pin));
+    const again = await openEdgeNode(optionsFor(files));
+    expect(again.identity.pin).toBe(theirs.pin);
+    await again.store.close();
+    await files.remove('/etc-foreign.pem');
+    expect((await openEdgeNode(optionsFor(files))).identity.pin).toBe(theirs.pin);
+  });
+
+  it('does not go on with another key in the place of its own', async () => {
+    const files = new FakeFiles();
+    await (await openEdgeNode(optionsFor(files))).store.close();
+    const another = await createIdentity('edge1.example', { clock: new FakeClock(), random });
+    await saveIdentity(files, '/data/trust/identity.pem', another);
+    await expect(openEdgeNode(optionsFor(files))).rejects.toMatchObject({ code: 'certificate.invalid' });
   });
 
   it('comes up after power was lost at any step of its first start, with keys that stay', async () => {

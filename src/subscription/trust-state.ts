@@ -3,7 +3,9 @@
  * never a new subscription. Schemas and small pure helpers; `certificate/trust-store.ts` keeps them on disk.
  */
 import { z } from 'zod';
-import { pinSchema, pinSetSchema } from '../certificate/pin.ts';
+import { peerPinsSchema } from '../certificate/peer-pins.ts';
+import { pinSchema } from '../certificate/pin.ts';
+import { rolloverSchema, STEADY } from '../certificate/rollover/rollover.ts';
 import { bytesField, sealingKeyPairField } from '../certificate/trust-schema.ts';
 import { nameKey } from '../credential/account-name.ts';
 import { credentialStateShape, timeField } from '../credential/credential-state.ts';
@@ -12,15 +14,25 @@ export const EDGE_TRUST_STORE = 'edge-trust';
 export const HUB_TRUST_STORE = 'hub-trust';
 const VERSION = 1;
 
+const identityFileSchema = z.strictObject({
+  /** Absolute paths; one file in the folder of the trust store, unless an earlier version left it where the administrator had put it. */
+  keyFile: z.string(),
+  certificateFile: z.string(),
+  pin: pinSchema,
+  /** Not of our own making: a next one has to be brought, too. */
+  brought: z.boolean().optional(),
+});
+
 /** This node: where its identity is, and what it states of itself. */
 const nodeShape = {
   version: z.literal(VERSION),
-  identity: z.strictObject({
-    /** Absolute paths; the same one for an identity of our own making. */
-    keyFile: z.string(),
-    certificateFile: z.string(),
-    pin: pinSchema,
-  }),
+  identity: identityFileSchema,
+  /** The announced one, and the one before. */
+  nextIdentity: identityFileSchema.optional(),
+  formerIdentity: identityFileSchema.optional(),
+  rollover: rolloverSchema.default(STEADY),
+  /** Statements of successors, the latest last: whoever was away follows them. */
+  successions: z.array(bytesField).default([]),
   /** Newest first; old ones stay as long as something may be sealed to them. */
   sealingKeys: z.array(sealingKeyPairField).min(1),
   /** Signed statement of the newest sealing key. */
@@ -76,9 +88,13 @@ export const subscribedEdgeSchema = z.strictObject({
   name: z.string(),
   fqdn: z.string(),
   port: z.int().min(1).max(65_535),
-  pins: pinSetSchema,
-  /** DER. */
+  pins: peerPinsSchema,
+  /** DER: of the key that it shows. */
   certificate: bytesField,
+  /** Of the key that it has announced. */
+  nextCertificate: bytesField.optional(),
+  /** The key of this hub that it accepted last. */
+  acceptedPin: pinSchema.optional(),
   /** From its signed statement. Of two statements the later one counts. */
   sealingKey: bytesField,
   sealingKeyStatedAt: timeField,
@@ -106,6 +122,9 @@ export const peerHubSchema = z.strictObject({
   name: z.string(),
   fqdn: z.string(),
   pin: pinSchema,
+  /** Its announced successor, and when that was stated, by its own clock. */
+  next: pinSchema.optional(),
+  statedAt: timeField.optional(),
   admittedAt: timeField,
   /** By the administrator's word at this hub, or by the statement of a hub that is trusted. */
   admittedBy: z.enum(['administrator', 'endorsed']),
@@ -127,13 +146,16 @@ export const hubTrustSchema = z.strictObject({
 });
 export type HubTrustState = z.infer<typeof hubTrustSchema>;
 
-export type NodeTrust = Pick<EdgeTrustState, 'version' | 'identity' | 'sealingKeys' | 'sealingStatement'>;
+export type NodeTrust = Pick<EdgeTrustState, keyof typeof nodeShape>;
+type NewNode = Pick<NodeTrust, 'identity' | 'sealingKeys' | 'sealingStatement'>;
 
-export function newEdgeTrust(node: Omit<NodeTrust, 'version'>): EdgeTrustState {
+export function newEdgeTrust(node: NewNode): EdgeTrustState {
   return {
     version: VERSION,
     role: 'edge',
     ...node,
+    rollover: STEADY,
+    successions: [],
     accounts: [],
     hubs: {},
     removedHubs: {},
@@ -143,11 +165,13 @@ export function newEdgeTrust(node: Omit<NodeTrust, 'version'>): EdgeTrustState {
   };
 }
 
-export function newHubTrust(node: Omit<NodeTrust, 'version'>): HubTrustState {
+export function newHubTrust(node: NewNode): HubTrustState {
   return {
     version: VERSION,
     role: 'hub',
     ...node,
+    rollover: STEADY,
+    successions: [],
     edges: {},
     peers: {},
     removedHubs: {},
