@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Pin, pinFromBytes } from '../certificate/pin.ts';
-import { type Account, bindBootstrap, mayBind, provesEsra, sessionEndsAt } from './account.ts';
+import { type Account, bindBootstrap, mayBindBootstrap, sessionEndsAt } from './account.ts';
 import { accountObject } from './account-object.ts';
 import { NO_ACCOUNT_DIGEST } from './password.ts';
 
@@ -12,7 +12,6 @@ const esra: Account = {
   name: 'ESRA.edge1.hub1.0',
   kind: 'esra',
   hub: 'hub1',
-  pin: HUB,
   password: NO_ACCOUNT_DIGEST,
   state: 'active',
   ...window,
@@ -27,26 +26,13 @@ const bootstrap: Account = {
 const sealed: Account = { ...bootstrap, pin: HUB };
 
 const outcome = (account: Account, now: number, pin: Pin | undefined): string => {
-  const decision = mayBind(account, now, pin);
+  const decision = mayBindBootstrap(account, now, pin);
   return decision.outcome === 'refused' ? decision.code : decision.outcome;
 };
 
-describe('a bind', () => {
+describe('a bootstrap bind', () => {
   it.each([
-    // ESRA: bends by 10 min at both ends, and may ask Who am I before.
-    ['esra', esra, 0, HUB, 'who-am-i-only'],
-    ['esra', esra, 990 * MIN - 1, HUB, 'who-am-i-only'],
-    ['esra', esra, 990 * MIN, HUB, 'ok'],
-    ['esra', esra, 1_000 * MIN, HUB, 'ok'],
-    ['esra', esra, 2_010 * MIN - 1, HUB, 'ok'],
-    ['esra', esra, 2_010 * MIN, HUB, 'expired'],
-    ['esra', esra, 1_500 * MIN, OTHER, 'wrong-client-certificate'],
-    ['esra', esra, 1_500 * MIN, undefined, 'no-client-certificate'],
-    ['esra', esra, 0, OTHER, 'wrong-client-certificate'],
-    ['esra without a pin', { ...esra, pin: undefined }, 1_500 * MIN, HUB, 'wrong-client-certificate'],
-    ['suspended esra', { ...esra, state: 'suspended' as const }, 1_500 * MIN, HUB, 'suspended'],
-    ['suspended esra', { ...esra, state: 'suspended' as const }, 0, HUB, 'suspended'],
-    // Bootstrap: does not bend.
+    // It does not bend.
     ['bootstrap', bootstrap, 1_000 * MIN - 1, HUB, 'not-yet-effective'],
     ['bootstrap', bootstrap, 1_000 * MIN, HUB, 'ok'],
     ['bootstrap', bootstrap, 1_000 * MIN, OTHER, 'ok'],
@@ -68,11 +54,10 @@ describe('a bind', () => {
   });
 
   it('says when, by whose clock', () => {
-    expect(mayBind(esra, 0, HUB)).toEqual({
-      outcome: 'who-am-i-only',
+    expect(mayBindBootstrap(bootstrap, 0, HUB)).toMatchObject({
       reason: "effective in 16 h 40 min by the edge's clock",
     });
-    expect(mayBind(bootstrap, 2_005 * MIN, HUB)).toMatchObject({
+    expect(mayBindBootstrap(bootstrap, 2_005 * MIN, HUB)).toMatchObject({
       reason: "expired 5 min ago by the edge's clock",
     });
   });
@@ -80,12 +65,6 @@ describe('a bind', () => {
   it('ends with the window', () => {
     expect(sessionEndsAt(esra)).toBe(2_010 * MIN);
     expect(sessionEndsAt(bootstrap)).toBe(2_000 * MIN);
-  });
-
-  it('proves an ESRA only inside its window', () => {
-    expect(provesEsra(esra, mayBind(esra, 1_500 * MIN, HUB))).toBe(true);
-    expect(provesEsra(esra, mayBind(esra, 0, HUB))).toBe(false);
-    expect(provesEsra(bootstrap, mayBind(bootstrap, 1_500 * MIN, HUB))).toBe(false);
   });
 });
 

@@ -14,31 +14,32 @@ export interface Account extends Window {
   /** The hub that presents it; absent on a bootstrap account. */
   readonly hub?: string | undefined;
   /**
-   * The only client key it may be presented with (its pin). Absent only on a bootstrap account that nobody has used yet and whose
-   * file was not sealed to a hub: the first bind binds it (`bindBootstrap`).
+   * Of a bootstrap account: the only client key it may be presented with (its pin). Absent while nobody has used it and its file was not
+   * sealed to a hub: the first bind binds it (`bindBootstrap`). An ESRA may be presented with any key that is pinned for its hub.
    */
   readonly pin?: Pin | undefined;
   readonly password: PasswordDigest;
+  /** Suspended: two instances of its hub are alive. */
   readonly state: 'active' | 'suspended';
   /** SHA-256 (hex) of the credential record it was made from: the same record installs nothing twice. */
   readonly recordId?: string | undefined;
+  /** Of an ESRA, as `EdgeAccount` has them; `record` and true on accounts of earlier versions. */
+  readonly by?: 'record' | 'request' | undefined;
+  readonly proved?: boolean | undefined;
 }
 
 /** How far the window of an ESRA bends, to allow for clocks that differ. A bootstrap's not at all. */
 export const ESRA_CLOCK_TOLERANCE_MS = CLOCK_TOLERANCE_MS;
 
-export type BindRefusal =
+export type BootstrapRefusal =
   | 'no-client-certificate'
   | 'wrong-client-certificate'
   | 'not-yet-effective'
-  | 'expired'
-  | 'suspended';
+  | 'expired';
 
-export type BindDecision =
+export type BootstrapDecision =
   | { readonly outcome: 'ok' }
-  /** Before its effective time: the bind is answered with success, but the session may only ask Who am I. */
-  | { readonly outcome: 'who-am-i-only'; readonly reason: string }
-  | { readonly outcome: 'refused'; readonly code: BindRefusal; readonly reason: string };
+  | { readonly outcome: 'refused'; readonly code: BootstrapRefusal; readonly reason: string };
 
 /** Where `now` lies in a window that bends by `bendMs`. */
 export function windowAt(window: Window, now: number, bendMs: number): 'early' | 'open' | 'expired' {
@@ -47,30 +48,28 @@ export function windowAt(window: Window, now: number, bendMs: number): 'early' |
 }
 
 /**
- * Whether `account` may bind now, on a session whose client showed the key `peerPin` (`undefined`: none). The reason is for the edge's log and
- * for administrators; what goes out on the wire is one answer for all refusals.
+ * Whether the bootstrap account may bind now, on a session whose client showed the key `peerPin` (`undefined`: none). The reason is for the edge's
+ * log and for administrators; what goes out on the wire is one answer for all refusals. What ESRAs may is decided in `lifecycle/`.
  */
-export function mayBind(account: Account, now: number, peerPin: Pin | undefined): BindDecision {
+export function mayBindBootstrap(account: Account, now: number, peerPin: Pin | undefined): BootstrapDecision {
   if (peerPin === undefined) return refuse('no-client-certificate', 'the client showed no certificate');
-  if (account.pin === undefined ? account.kind !== 'bootstrap' : account.pin !== peerPin) {
+  if (account.pin !== undefined && account.pin !== peerPin)
     return refuse(
       'wrong-client-certificate',
-      account.kind === 'bootstrap'
-        ? 'the bootstrap account belongs to another hub: the file was sealed to it, or it was the first to use the file'
-        : `the client's certificate is not the one pinned for hub ${account.hub ?? ''}`,
+      'the bootstrap account belongs to another hub: the file was sealed to it, or it was the first to use the file',
     );
-  }
-  if (account.state === 'suspended') return refuse('suspended', 'the account is suspended');
-  const bend = account.kind === 'esra' ? ESRA_CLOCK_TOLERANCE_MS : 0;
-  const at = windowAt(account, now, bend);
+  const at = windowAt(account, now, 0);
   if (at === 'expired')
     return refuse('expired', `expired ${formatDuration(now - account.expiresAt)} ago by the edge's clock`);
-  if (at === 'open') return { outcome: 'ok' };
-  const reason = `effective in ${formatDuration(account.effectiveAt - now)} by the edge's clock`;
-  return account.kind === 'esra' ? { outcome: 'who-am-i-only', reason } : refuse('not-yet-effective', reason);
+  if (at === 'early')
+    return refuse(
+      'not-yet-effective',
+      `effective in ${formatDuration(account.effectiveAt - now)} by the edge's clock`,
+    );
+  return { outcome: 'ok' };
 }
 
-function refuse(code: BindRefusal, reason: string): BindDecision {
+function refuse(code: BootstrapRefusal, reason: string): BootstrapDecision {
   return { outcome: 'refused', code, reason };
 }
 
@@ -85,9 +84,4 @@ export function bindBootstrap(account: Account, peerPin: Pin): Account {
 /** When the session of a bound account must end at the latest: the end of its window, bend included. */
 export function sessionEndsAt(account: Account): number {
   return account.expiresAt + (account.kind === 'esra' ? ESRA_CLOCK_TOLERANCE_MS : 0);
-}
-
-/** A proving bind: an ESRA in its window. After the first one the bootstrap account and the edge's copy of the file are deleted. */
-export function provesEsra(account: Account, decision: BindDecision): boolean {
-  return account.kind === 'esra' && decision.outcome === 'ok';
 }

@@ -135,7 +135,8 @@ describe('a hub', () => {
     const again = { ...(await makeNode('hub1')), name: 'hub1' };
     const report = await arrive({ hubs: [objectOf(again)], records: [await issue(again)] }, again);
     expect([report.admitted, report.installed]).toEqual([['hub1'], ['ESRA.edge1.hub1.0']]);
-    expect(site.store.value.accounts).toMatchObject([{ name: 'ESRA.edge1.hub1.0', pin: again.identity.pin }]);
+    expect(site.accountNames()).toEqual(['ESRA.edge1.hub1.0']);
+    expect(findHub(site.store.value.hubs, 'hub1')?.pins.current).toBe(again.identity.pin);
   });
 
   it('does not carry the word of a new file to an object that somebody else has written', async () => {

@@ -1,62 +1,103 @@
 /**
- * Answering a simple bind on the perimeter-facing port: which account, whether now, from this client, with this password; and what the edge must
- * have made durable before it answers. Pure over the credential state; knows no session and no wire format.
+ * Answering a simple bind on the perimeter-facing port: which account, from this client, with this password; and what the edge must have made durable
+ * before it answers. Pure over the credential state; knows no session and no wire format. When an ESRA may bind is decided in `lifecycle/`.
  */
-import type { Pin } from '../certificate/pin.ts';
+import { pinsOf } from '../certificate/peer-pins.ts';
+import { type Pin, samePin } from '../certificate/pin.ts';
+import { type Account, bindBootstrap, type BootstrapRefusal, mayBindBootstrap } from './account.ts';
+import { nameKey, type AccountName } from './account-name.ts';
 import {
-  type Account,
-  bindBootstrap,
-  type BindDecision,
-  type BindRefusal,
-  mayBind,
-  provesEsra,
-} from './account.ts';
-import { nameKey } from './account-name.ts';
-import { type CredentialState, findAccount } from './credential-state.ts';
+  type AdmittedHub,
+  bootstrapAccount,
+  type CredentialState,
+  findAccount,
+  findHub,
+} from './credential-state.ts';
 import { NO_ACCOUNT_DIGEST, passwordMatches } from './password.ts';
-import { deletableCredentials } from './schedule.ts';
 
-export type BindAnswer =
+export type BootstrapAnswer =
   | {
-      readonly outcome: 'ok' | 'who-am-i-only';
+      readonly outcome: 'ok';
       readonly account: Account;
       /** Must be durable before the bind is answered: the bootstrap account now belongs to this client's key. */
-      readonly bindsBootstrap: boolean;
-      /** A proving bind: to be followed by `afterProvingBind`. */
-      readonly proves: boolean;
+      readonly binds: boolean;
     }
   | {
       readonly outcome: 'refused';
-      readonly code: BindRefusal | 'no-such-account' | 'wrong-password';
+      readonly code: BootstrapRefusal | 'no-such-account' | 'wrong-password';
       readonly reason: string;
     };
 
 /**
- * Judges a bind as `name` with `password` from a client that proved the key `peerPin`. The pin is judged before the password is looked at.
- * All refusals go out as invalidCredentials (49) without a word; code and reason are for the log.
+ * Judges a bind as the bootstrap account `name` with `password` from a client that proved the key `peerPin`. The pin is judged before the password
+ * is looked at. All refusals go out as invalidCredentials (49) without a word; code and reason are for the log.
  */
-export function judgeBind(
+export function judgeBootstrapBind(
   accounts: readonly Account[],
   name: string,
   password: Uint8Array,
   peerPin: Pin | undefined,
   now: number,
-): BindAnswer {
-  const account = findAccount(accounts, name);
-  if (account === undefined) {
+): BootstrapAnswer {
+  const account = bootstrapAccount(accounts);
+  if (account === undefined || nameKey(account.name) !== nameKey(name)) {
     passwordMatches(password, NO_ACCOUNT_DIGEST);
     return { outcome: 'refused', code: 'no-such-account', reason: 'there is no such account' };
   }
-  const decision: BindDecision = mayBind(account, now, peerPin);
+  const decision = mayBindBootstrap(account, now, peerPin);
   if (decision.outcome === 'refused') return decision;
   if (!passwordMatches(password, account.password))
     return { outcome: 'refused', code: 'wrong-password', reason: 'the password is not that of the account' };
-  return {
-    outcome: decision.outcome,
-    account,
-    bindsBootstrap: account.kind === 'bootstrap' && account.pin === undefined,
-    proves: provesEsra(account, decision),
+  return { outcome: 'ok', account, binds: account.pin === undefined };
+}
+
+/** Who it is that binds with an ESRA, before anything is said about times. */
+export type HubCheck =
+  /** It is this hub, and the password is right or there is no such account: what comes of it is the pair's business. */
+  | { readonly outcome: 'hub'; readonly hub: AdmittedHub }
+  /** Its key was this hub's until the hub was removed. */
+  | { readonly outcome: 'removed'; readonly reason: string }
+  | { readonly outcome: 'refused'; readonly reason: string };
+
+/** The pin is judged before the password is looked at; a stranger learns nothing of names, and no time tells them apart. */
+export function checkHub(
+  state: CredentialState,
+  edgeName: string,
+  name: Extract<AccountName, { kind: 'esra' }>,
+  accountName: string,
+  password: Uint8Array,
+  peerPin: Pin,
+): HubCheck {
+  const refuse = (reason: string): HubCheck => {
+    passwordMatches(password, NO_ACCOUNT_DIGEST);
+    return { outcome: 'refused', reason };
   };
+  if (nameKey(name.edge) !== nameKey(edgeName)) return refuse('it is an account of another edge');
+  const hub = findHub(state.hubs, name.hub);
+  if (hub === undefined || !hasPin(hub, peerPin)) {
+    if (state.removedHubs !== undefined && Object.hasOwn(state.removedHubs, peerPin))
+      return { outcome: 'removed', reason: 'this hub was removed from the site' };
+    return refuse(
+      hub === undefined
+        ? `hub ${name.hub} is not admitted`
+        : `the client's certificate is not one that is pinned for hub ${hub.name}`,
+    );
+  }
+  const account = findAccount(state.accounts, accountName);
+  const matches = passwordMatches(password, account?.password ?? NO_ACCOUNT_DIGEST);
+  return account === undefined || matches
+    ? { outcome: 'hub', hub }
+    : { outcome: 'refused', reason: 'the password is not that of the account' };
+}
+
+/** True for the key of a client that is pinned for this hub: during a rollover it has two. */
+export function hasPin(hub: AdmittedHub, pin: Pin): boolean {
+  return pinsOf(hub.pins).some((one) => samePin(one, pin));
+}
+
+/** The hub whose pinned key this is. */
+export function hubByPin(state: Pick<CredentialState, 'hubs'>, pin: Pin): AdmittedHub | undefined {
+  return Object.values(state.hubs).find((hub) => hasPin(hub, pin));
 }
 
 /** The state in which the bootstrap account belongs to `peerPin`. */
@@ -65,25 +106,18 @@ export function withBootstrapBound<T extends CredentialState>(state: T, peerPin:
 }
 
 /**
- * The state after an ESRA proved itself: the bootstrap account is gone. Only an ESRA of the hub that used the bootstrap account proves
+ * The state after a hub with the key `pin` proved its ESRA: the bootstrap account is gone. Only the hub that used the bootstrap account proves
  * anything about it: another hub's session, during a second subscription, leaves it alone. Returns `state` itself when nothing changes.
  */
-export function afterProvingBind<T extends CredentialState>(state: T, proved: Account): T {
-  const accounts = state.accounts.filter(
-    (account) => account.kind !== 'bootstrap' || account.pin === undefined || account.pin !== proved.pin,
-  );
+export function afterProvingBind<T extends CredentialState>(state: T, pin: Pin): T {
+  const accounts = state.accounts.filter((account) => account.kind !== 'bootstrap' || account.pin !== pin);
   return accounts.length === state.accounts.length ? state : { ...state, accounts };
 }
 
-/** The state without what time has ended: an expired bootstrap account (its file is worthless), and expired ESRAs that have a successor. */
-export function withoutExpired<T extends CredentialState>(state: T, now: number): T {
-  const hubs = Map.groupBy(
-    state.accounts.filter((account) => account.kind === 'esra'),
-    (account) => nameKey(account.hub ?? ''),
-  );
-  const gone = new Set([...hubs.values()].flatMap((accounts) => deletableCredentials(accounts, now)));
-  const accounts = state.accounts.filter((account) =>
-    account.kind === 'bootstrap' ? now < account.expiresAt : !gone.has(account),
+/** The state without an expired bootstrap account (its file is worthless). What time does to ESRAs is decided in `lifecycle/`. */
+export function withoutExpiredBootstrap<T extends CredentialState>(state: T, now: number): T {
+  const accounts = state.accounts.filter(
+    (account) => account.kind !== 'bootstrap' || now < account.expiresAt,
   );
   return accounts.length === state.accounts.length ? state : { ...state, accounts };
 }

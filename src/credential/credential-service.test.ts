@@ -13,7 +13,8 @@ import {
 import { Secret } from '../base/secret.ts';
 import type { Account } from './account.ts';
 import { createAddressKey, createAddressKeyRecord } from './address-key.ts';
-import { judgeBind } from './bind.ts';
+import { checkHub } from './bind.ts';
+import { parseAccountName } from './account-name.ts';
 import { findHub } from './credential-state.ts';
 import type { HubNode } from './issue.ts';
 import { createPassword, DEFAULT_PASSWORD_POLICY, digestPassword } from './password.ts';
@@ -82,11 +83,13 @@ describe('the first session', () => {
       admittedBy: 'bootstrap',
     });
     expect(site.store.value.addressKey?.key.equals(key.key)).toBe(true);
+    const name = parseAccountName('esra.edge1.hub1.0');
+    if (name?.kind !== 'esra') throw new Error('no name');
     const bind = (by: HubNode, secret: Secret): string =>
-      judgeBind(site.store.value.accounts, 'esra.edge1.hub1.0', secret.reveal(), by.identity.pin, START)
+      checkHub(site.store.value, 'edge1', name, 'esra.edge1.hub1.0', secret.reveal(), by.identity.pin)
         .outcome;
     expect([bind(hub, password), bind(mallory, password), bind(hub, new Secret('x'))]).toEqual([
-      'ok',
+      'hub',
       'refused',
       'refused',
     ]);
@@ -181,12 +184,12 @@ describe('a record is refused', () => {
     [
       'that lives too long',
       () => record({ expiresAt: START + 401 * DAY }),
-      'credential.invalid: it lives longer than 400 days',
+      'credential.invalid: its times are not acceptable',
     ],
     [
       'from too far in the future',
       () => record({ effectiveAt: START + 91 * DAY, expiresAt: START + 120 * DAY }),
-      'credential.invalid: it begins more than 90 days from now',
+      'credential.invalid: its times are not acceptable',
     ],
     [
       'with a weak password',
@@ -221,7 +224,7 @@ describe('a record is refused', () => {
     const now = await issue(hub, 0, START);
     expect((await arrive({ records: [now] })).installed).toHaveLength(1);
     expect(reasons(await arrive({ records: [old] }))).toEqual([
-      'credential.invalid: a newer record of this name was installed before',
+      'credential.invalid: its number was used before',
     ]);
     expect(reasons(await arrive({ records: [await issue(hub, 0, START)] }))).toHaveLength(1);
     expect((await arrive({ records: [await issue(hub, 0, START + 1)] })).installed).toHaveLength(1);
@@ -233,7 +236,7 @@ describe('a record is refused', () => {
     const report = await arrive({ records });
     expect([report.installed.length, reasons(report)]).toEqual([
       16,
-      Array(2).fill('credential.invalid: hub hub1 has 16 accounts already'),
+      Array(2).fill('credential.invalid: the pair has 16 accounts already'),
     ]);
   });
 });

@@ -8,6 +8,7 @@ import { pinSchema } from '../certificate/pin.ts';
 import { bytesField, secretField } from '../certificate/trust-schema.ts';
 import { type Account } from './account.ts';
 import { nameKey } from './account-name.ts';
+import type { EdgePair } from './lifecycle/edge-pair.ts';
 
 /** Unix milliseconds. */
 export const timeField = z.int().min(0);
@@ -22,7 +23,30 @@ export const accountSchema = z.strictObject({
   recordId: z.string().optional(),
   effectiveAt: timeField,
   expiresAt: timeField,
+  by: z.enum(['record', 'request']).optional(),
+  proved: z.boolean().optional(),
 }) satisfies z.ZodType<Account>;
+
+/**
+ * What the edge remembers of its pair with one hub, beside the accounts: `EdgePair` without them (`edge-pairs.ts` puts the two together). Kept under
+ * `nameKey(hub)`; a hub without one has called for the first time, or was admitted by an earlier version.
+ */
+export const storedPairSchema = z.strictObject({
+  phase: z.enum(['active', 'suspended', 'ended']),
+  highest: z.int().min(-1),
+  floor: z.int().min(-1),
+  recoveries: z.int().min(0),
+  allowed: z.boolean(),
+  instance: z.strictObject({ id: z.string(), counter: z.int().min(0) }).optional(),
+  former: z.array(z.string()),
+  contender: z.string().optional(),
+  heardAt: timeField,
+  needsFresh: z.boolean(),
+  fresh: z.int().min(0).optional(),
+  /** When the hub was found to run on a restored backup; until its next ordinary renewal. For the status. */
+  restoredAt: timeField.optional(),
+}) satisfies z.ZodType<Partial<EdgePair>>;
+export type StoredPair = z.infer<typeof storedPairSchema>;
 
 /** A hub that this edge trusts. Kept under `nameKey(name)`. */
 export const admittedHubSchema = z.strictObject({
@@ -52,6 +76,7 @@ export type StoredAddressKey = z.infer<typeof storedAddressKeySchema>;
 export const credentialStateShape = {
   accounts: z.array(accountSchema),
   hubs: z.record(z.string(), admittedHubSchema),
+  pairs: z.record(z.string(), storedPairSchema).default({}),
   /** Pins of hubs that were removed from the site, and when: what was said of them before does not let them in again. */
   removedHubs: z.record(pinSchema, timeField).default({}),
   addressKey: storedAddressKeySchema.optional(),
@@ -60,6 +85,7 @@ export const credentialStateShape = {
 export interface CredentialState {
   accounts: Account[];
   hubs: Record<string, AdmittedHub>;
+  pairs?: Record<string, StoredPair>;
   removedHubs?: Record<string, number>;
   addressKey?: StoredAddressKey | undefined;
 }

@@ -49,14 +49,14 @@ async function startEdge(config: EdgeConfig, parts: DaemonParts): Promise<void> 
   const trust = node.store;
   lifecycle.add('trust store', () => trust.close());
   const edge = describeEdge(config, node);
-  const { directory, store, lease, removals, credentials, lookups } = await openEdgeServices(
+  const { directory, store, lease, removals, credentials, pairs, renewals, lookups } = await openEdgeServices(
     config,
     edge,
     trust,
     parts,
   );
   const connections = await startListeners(
-    { config, directory, identity: node.identity, tables: lookups.tables(), clock, log },
+    { config, directory, identity: node.identity, pairs, renewals, tables: lookups.tables(), clock, log },
     lifecycle,
   );
 
@@ -126,7 +126,7 @@ async function startEdge(config: EdgeConfig, parts: DaemonParts): Promise<void> 
   lifecycle.add('control socket', () => control.stop());
 
   const onDropped = (): Promise<void> => credentials.showAccounts();
-  lifecycle.add('expiry', watchExpiry({ trust, edge, directory, clock, log, onDropped }));
+  lifecycle.add('expiry', watchExpiry({ trust, pairs, edge, directory, clock, log, onDropped }));
   log.info('edge is running', {
     edge: edge.name,
     version: VERSION,

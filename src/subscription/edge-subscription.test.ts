@@ -10,14 +10,15 @@ import {
 } from '../../test/support/subscription-site.ts';
 import { silentLog } from '../base/log.ts';
 import type { Secret } from '../base/secret.ts';
-import { judgeBind } from '../credential/bind.ts';
+import { checkHub, judgeBootstrapBind } from '../credential/bind.ts';
+import { parseAccountName } from '../credential/account-name.ts';
 import { createCredentialService } from '../credential/credential-service.ts';
 import { findAccount } from '../credential/credential-state.ts';
 import { openOwnCredential, ownCredentials } from '../credential/issue.ts';
 import {
   bindBootstrapTo,
   createSubscription,
-  dropExpired,
+  dropExpiredBootstrap,
   endBootstrap,
   removedEdgeTrust,
 } from './edge-subscription.ts';
@@ -35,9 +36,17 @@ beforeEach(async () => {
 });
 const accounts = () => edge.node.store.value.accounts;
 const bind = (name: string, password: Secret, by: TestHub = hub): string => {
-  const answer = judgeBind(accounts(), name, password.reveal(), by.public.pin, edge.clock.now());
+  const parsed = parseAccountName(name);
+  const { value } = edge.node.store;
+  if (parsed?.kind === 'esra') {
+    const check = checkHub(value, 'edge1', parsed, name, password.reveal(), by.public.pin);
+    return check.outcome === 'hub' ? `hub ${check.hub.name}` : check.reason;
+  }
+  const answer = judgeBootstrapBind(value.accounts, name, password.reveal(), by.public.pin, edge.clock.now());
   return answer.outcome === 'refused' ? answer.code : answer.outcome;
 };
+/** As the daemon tells it after the first bind of hub1's ESRA. */
+const proved = () => ({ account: 'ESRA.edge1.hub1.0', pin: hub.public.pin });
 
 describe('making a file', () => {
   it.each([
@@ -207,24 +216,20 @@ describe('a subscription from file to file', () => {
   it.each([false, true])('ends with one account and no file (sealed: %s)', async (sealed) => {
     const { esra } = await subscribe(sealed);
     // Second session: the ESRA proves itself.
-    expect(bind('ESRA.edge1.hub1.0', esra)).toBe('ok');
-    const proved = findAccount(accounts(), 'ESRA.edge1.hub1.0');
-    if (proved === undefined) throw new Error('no account');
+    expect(bind('ESRA.edge1.hub1.0', esra)).toBe('hub hub1');
     expect(await edge.deps.files.exists('/root/edge1.xml')).toBe(true);
-    expect(await endBootstrap(edge.deps, proved)).toEqual({ path: '/root/edge1.xml', copy: 'deleted' });
+    expect(await endBootstrap(edge.deps, proved())).toEqual({ path: '/root/edge1.xml', copy: 'deleted' });
     expect(await edge.deps.files.exists('/root/edge1.xml')).toBe(false);
     expect(accounts().map(({ name }) => name)).toEqual(['ESRA.edge1.hub1.0']);
     expect(edge.node.store.value.subscription).toBeUndefined();
     expect(edge.node.store.value.usedSubscriptions).toHaveLength(1);
-    expect(await endBootstrap(edge.deps, proved)).toBeUndefined();
+    expect(await endBootstrap(edge.deps, proved())).toBeUndefined();
   });
 
   it('names the file that it cannot delete', async () => {
     await subscribe(false);
     edge.deps.files.fail({ on: 'remove', code: 'EACCES', path: 'edge1.xml' });
-    const proved = findAccount(accounts(), 'ESRA.edge1.hub1.0');
-    if (proved === undefined) throw new Error('no account');
-    expect(await endBootstrap(edge.deps, proved)).toEqual({ path: '/root/edge1.xml', copy: 'left' });
+    expect(await endBootstrap(edge.deps, proved())).toEqual({ path: '/root/edge1.xml', copy: 'left' });
     expect(findAccount(accounts(), 'ESRA.edge1')).toBeUndefined();
   });
 
@@ -242,9 +247,7 @@ describe('a subscription from file to file', () => {
   ])('deletes nothing when the file %s', async (_name, change, copy) => {
     await subscribe(false);
     await change(edge.deps.files);
-    const proved = findAccount(accounts(), 'ESRA.edge1.hub1.0');
-    if (proved === undefined) throw new Error('no account');
-    expect(await endBootstrap(edge.deps, proved)).toEqual({ path: '/root/edge1.xml', copy });
+    expect(await endBootstrap(edge.deps, proved())).toEqual({ path: '/root/edge1.xml', copy });
     expect(await edge.deps.files.exists('/root/edge1.xml')).toBe(copy === 'left');
     // Named by status until it is gone.
     expect(edge.node.store.value.leftFile).toBe(copy === 'left' ? '/root/edge1.xml' : undefined);
@@ -253,11 +256,11 @@ describe('a subscription from file to file', () => {
   it('an unused bootstrap account ends with its time', async () => {
     await createSubscription(edge.deps);
     await edge.clock.advance(DAY - 1);
-    expect(await dropExpired(edge.deps)).toBe(false);
+    expect(await dropExpiredBootstrap(edge.deps)).toBe(false);
     await edge.clock.advance(1);
-    expect(await dropExpired(edge.deps)).toBe(true);
+    expect(await dropExpiredBootstrap(edge.deps)).toBe(true);
     expect([accounts(), edge.node.store.value.subscription]).toEqual([[], undefined]);
-    expect(await dropExpired(edge.deps)).toBe(false);
+    expect(await dropExpiredBootstrap(edge.deps)).toBe(false);
   });
 
   it('survives a restart of the edge at every point', async () => {
@@ -274,14 +277,11 @@ describe('a subscription from file to file', () => {
     });
     expect(again.identity.pin).toBe(edge.edge.identity.pin);
     expect(JSON.stringify(again.store.value)).toBe(JSON.stringify(before));
-    const answer = judgeBind(
-      again.store.value.accounts,
-      'ESRA.edge1.hub1.0',
-      esra.reveal(),
-      hub.public.pin,
-      edge.clock.now(),
-    );
-    expect(answer.outcome).toBe('ok');
+    const name = parseAccountName('ESRA.edge1.hub1.0');
+    if (name?.kind !== 'esra') throw new Error('no name');
+    expect(
+      checkHub(again.store.value, 'edge1', name, 'ESRA.edge1.hub1.0', esra.reveal(), hub.public.pin),
+    ).toMatchObject({ outcome: 'hub' });
     expect(again.store.value.addressKey?.key.length).toBe(32);
   });
 
@@ -293,6 +293,6 @@ describe('a subscription from file to file', () => {
     expect(value.addressKey !== undefined).toBe(keepData);
     expect(value.lease.epoch).toBe(1);
     expect(value.usedSubscriptions).toHaveLength(1);
-    expect(bind('ESRA.edge1.hub1.0', esra)).toBe('no-such-account');
+    expect(bind('ESRA.edge1.hub1.0', esra)).toBe('hub hub1 is not admitted');
   });
 });

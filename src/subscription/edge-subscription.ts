@@ -14,7 +14,7 @@ import type { Pin } from '../certificate/pin.ts';
 import { seal } from '../certificate/sealing.ts';
 import type { Account } from '../credential/account.ts';
 import { checkNodeName, formatAccountName } from '../credential/account-name.ts';
-import { afterProvingBind, withBootstrapBound, withoutExpired } from '../credential/bind.ts';
+import { afterProvingBind, withBootstrapBound, withoutExpiredBootstrap } from '../credential/bind.ts';
 import { bootstrapAccount } from '../credential/credential-state.ts';
 import type { AccountStore } from '../credential/credential-service.ts';
 import { createPassword, digestPassword, type PasswordPolicy } from '../credential/password.ts';
@@ -214,15 +214,15 @@ export interface BootstrapEnd {
  */
 export async function endBootstrap(
   deps: Pick<EdgeSubscriptionDeps, 'store' | 'clock' | 'log' | 'edge'> & { readonly files: Files },
-  proved: Account,
+  proved: { readonly account: string; readonly pin: Pin },
 ): Promise<BootstrapEnd | undefined> {
   const { store, log } = deps;
-  if (afterProvingBind(store.value, proved) === store.value) return undefined;
+  if (afterProvingBind(store.value, proved.pin) === store.value) return undefined;
   const { subscription } = store.value;
   await store.update((draft) =>
-    withoutBootstrap(afterProvingBind(draft, proved), deps.edge.name, deps.clock.now()),
+    withoutBootstrap(afterProvingBind(draft, proved.pin), deps.edge.name, deps.clock.now()),
   );
-  log.info('bootstrap account deleted: the hub has proved its own account', { account: proved.name });
+  log.info('bootstrap account deleted: the hub has proved its own account', { account: proved.account });
   if (subscription?.path === undefined) return { path: undefined, copy: 'gone' };
   const { path } = subscription;
   const copy = await deleteUsedFile(deps.files, path, subscription.id);
@@ -254,13 +254,15 @@ function withoutBootstrap(state: EdgeTrustState, edgeName: string, now: number):
   return withUsed(rest, subscription.id, edgeName, now);
 }
 
-/** What time has ended is taken out: a bootstrap account that was never used in time, ESRAs with a successor. True when something went. */
-export async function dropExpired(
+/** A bootstrap account that was never used in time is taken out. True when it went. */
+export async function dropExpiredBootstrap(
   deps: Pick<EdgeSubscriptionDeps, 'store' | 'clock' | 'edge'>,
 ): Promise<boolean> {
   const now = deps.clock.now();
-  if (withoutExpired(deps.store.value, now) === deps.store.value) return false;
-  await deps.store.update((draft) => withoutBootstrap(withoutExpired(draft, now), deps.edge.name, now));
+  if (withoutExpiredBootstrap(deps.store.value, now) === deps.store.value) return false;
+  await deps.store.update((draft) =>
+    withoutBootstrap(withoutExpiredBootstrap(draft, now), deps.edge.name, now),
+  );
   return true;
 }
 
@@ -279,6 +281,7 @@ export function removedEdgeTrust(
     ...rest,
     accounts: [],
     hubs: {},
+    pairs: {},
     lease: { epoch: state.lease.epoch + 1, holder: '', expiresAt: 0 },
     removals: {},
   };

@@ -158,6 +158,7 @@ export function newEdgeTrust(node: NewNode): EdgeTrustState {
     successions: [],
     accounts: [],
     hubs: {},
+    pairs: {},
     removedHubs: {},
     usedSubscriptions: [],
     lease: { epoch: 0, holder: '', expiresAt: 0 },

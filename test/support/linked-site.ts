@@ -189,9 +189,9 @@ async function startEdge(config: EdgeConfig, parts: DaemonParts) {
     productVersion: 'Postern test',
   };
   const services = await openEdgeServices(config, edge, trust, parts);
-  const { directory, lookups } = services;
+  const { directory, lookups, pairs, renewals } = services;
   await startListeners(
-    { config, directory, identity: node.identity, tables: lookups.tables(), clock, log },
+    { config, directory, identity: node.identity, pairs, renewals, tables: lookups.tables(), clock, log },
     lifecycle,
   );
   return { services, edge, trust };

@@ -12,6 +12,8 @@ export const ROLE = {
   administrator: 'administrator',
   /** A hub whose account is not effective yet: may only ask who it is. */
   waiting: 'waiting',
+  /** A hub that runs on a restored backup: may only hand over fresh keys. */
+  restored: 'restored',
 } as const;
 
 export const EDGE_ACCESS: AccessPolicy = {

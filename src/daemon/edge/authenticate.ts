@@ -1,4 +1,4 @@
-/** Binds on the perimeter-facing port: pinned client certificate first, password second, and what a first success means. */
+/** Binds on the perimeter-facing port: pinned client certificate first, password second, then what the pair's life says; and what a first success means. */
 import type { Clock } from '../../base/clock.ts';
 import type { Files } from '../../base/files.ts';
 import { isPosternError } from '../../base/error.ts';
@@ -7,9 +7,17 @@ import type { Random } from '../../base/random.ts';
 import { parseCertificate } from '../../certificate/parse.ts';
 import type { Pin } from '../../certificate/pin.ts';
 import type { TrustStore } from '../../certificate/trust-store.ts';
-import { parseAccountName } from '../../credential/account-name.ts';
-import { judgeBind } from '../../credential/bind.ts';
-import type { Account } from '../../credential/account.ts';
+import { type AccountName, parseAccountName } from '../../credential/account-name.ts';
+import { checkHub, hasPin, judgeBootstrapBind } from '../../credential/bind.ts';
+import { findAccount, findHub } from '../../credential/credential-state.ts';
+import { pairOf } from '../../credential/edge-pairs.ts';
+import type { PairKeeper } from '../../credential/pair-keeper.ts';
+import {
+  type BindVerdict,
+  bindVerdictControl,
+  type Call,
+  callOf,
+} from '../../credential/renewal-messages.ts';
 import {
   type AuthenticateResult,
   type BindAttempt,
@@ -18,6 +26,7 @@ import {
   resultOf,
   type Session,
 } from '../../directory/directory.ts';
+import type { ConnectionFacts } from '../../directory/session.ts';
 import { bindBootstrapTo, type EdgeDescription, endBootstrap } from '../../subscription/edge-subscription.ts';
 import type { EdgeTrustState } from '../../subscription/trust-state.ts';
 import { ROLE } from './access.ts';
@@ -25,6 +34,7 @@ import { ROLE } from './access.ts';
 export interface AuthenticatorOptions {
   readonly directory: () => Directory;
   readonly trust: TrustStore<EdgeTrustState>;
+  readonly pairs: PairKeeper<EdgeTrustState>;
   readonly edge: EdgeDescription;
   readonly files: Files;
   readonly clock: Clock;
@@ -40,6 +50,8 @@ export interface SessionAccount {
   readonly account: string;
   readonly hub: string;
   readonly pin: Pin;
+  /** Of an ESRA: its number, and the instance of the hub that called. */
+  readonly esra?: { readonly number: number; readonly instance: string };
 }
 
 const ACCOUNT_NOTE = 'account';
@@ -50,9 +62,20 @@ export function sessionAccount(session: Session): SessionAccount | undefined {
 }
 
 /** True while the account that a session was opened with is there and belongs to the same key. Its window is another question. */
-export function isGood(accounts: readonly Account[], { account, pin }: SessionAccount): boolean {
-  const found = accounts.find((one) => one.name === account);
-  return found !== undefined && found.state === 'active' && found.pin === pin;
+export function isGood(
+  { accounts, hubs }: Pick<EdgeTrustState, 'accounts' | 'hubs'>,
+  { account, hub: hubName, pin }: SessionAccount,
+): boolean {
+  const found = findAccount(accounts, account);
+  if (found === undefined || found.state !== 'active') return false;
+  if (found.kind === 'bootstrap') return found.pin === pin;
+  const hub = findHub(hubs, hubName);
+  return hub !== undefined && hasPin(hub, pin);
+}
+
+/** The key that the client of this connection has proved, if any. */
+export function peerPin({ kind, resumed, peerCertificate }: ConnectionFacts): Pin | undefined {
+  return kind === 'tls' && resumed !== true ? pinOf(peerCertificate) : undefined;
 }
 
 /** The directory's `authenticate` hook; slowing failing sources down is the directory's own business. */
@@ -79,24 +102,35 @@ function nameForLog(directory: Directory, name: string): string {
     : '(no name of an account)';
 }
 
-async function authenticate(
-  options: AuthenticatorOptions,
-  { name, authentication, session }: BindAttempt,
-): Promise<AuthenticateResult & { why?: string }> {
-  const { trust, clock } = options;
-  const { connection } = session;
+type Judged = AuthenticateResult & { readonly why?: string };
+
+async function authenticate(options: AuthenticatorOptions, attempt: BindAttempt): Promise<Judged> {
+  const { name, authentication, session } = attempt;
   session.notes.delete(ACCOUNT_NOTE);
-  if (connection.kind !== 'tls' || authentication.kind !== 'simple')
+  if (session.connection.kind !== 'tls' || authentication.kind !== 'simple')
     return { ...INVALID, why: 'accounts bind with a password over TLS only' };
-  const pin = connection.resumed === true ? undefined : pinOf(connection.peerCertificate);
+  const pin = peerPin(session.connection);
   if (pin === undefined) return { ...INVALID, why: 'no usable client certificate was shown' };
-  const accountName = accountOf(options.directory(), name);
-  if (accountName === undefined) return { ...INVALID, why: 'the name is no account' };
+  const account = accountOf(options.directory(), name);
+  const parsed = account === undefined ? undefined : parseAccountName(account);
+  if (account === undefined || parsed === undefined) return { ...INVALID, why: 'the name is no account' };
   await options.credentialsSettled();
-  const answer = judgeBind(trust.value.accounts, accountName, authentication.password, pin, clock.now());
+  const { password } = authentication;
+  return parsed.kind === 'bootstrap'
+    ? bootstrapBind(options, session, account, password, pin)
+    : hubBind(options, attempt, { ...parsed, account, password, pin });
+}
+
+async function bootstrapBind(
+  { trust, clock }: AuthenticatorOptions,
+  session: Session,
+  name: string,
+  password: Buffer,
+  pin: Pin,
+): Promise<Judged> {
+  const answer = judgeBootstrapBind(trust.value.accounts, name, password, pin, clock.now());
   if (answer.outcome === 'refused') return { ...INVALID, why: `${answer.code}: ${answer.reason}` };
-  const { account } = answer;
-  if (answer.bindsBootstrap) {
+  if (answer.binds) {
     try {
       await bindBootstrapTo(trust, pin);
     } catch (error) {
@@ -104,26 +138,84 @@ async function authenticate(
       throw error;
     }
   }
-  if (answer.proves) await prove(options, account);
-  const hub = account.hub ?? '';
-  session.notes.set(ACCOUNT_NOTE, { account: account.name, hub, pin } satisfies SessionAccount);
-  return { identity: identityOf(account, answer.outcome === 'ok') };
+  const account = answer.account.name;
+  session.notes.set(ACCOUNT_NOTE, { account, hub: '', pin } satisfies SessionAccount);
+  return { identity: identityOf(account, ROLE.bootstrap) };
 }
 
-async function prove(options: AuthenticatorOptions, account: Account): Promise<void> {
-  const ended = await endBootstrap({ ...options, store: options.trust }, account);
+interface HubBind extends Extract<AccountName, { kind: 'esra' }> {
+  readonly account: string;
+  readonly password: Buffer;
+  readonly pin: Pin;
+}
+
+async function hubBind(
+  options: AuthenticatorOptions,
+  { controls, session }: BindAttempt,
+  bind: HubBind,
+): Promise<Judged> {
+  const { trust, pairs, edge } = options;
+  const { number, account, pin } = bind;
+  const check = checkHub(trust.value, edge.name, bind, account, bind.password, pin);
+  if (check.outcome === 'refused') return { ...INVALID, why: check.reason };
+  const call = callOf(controls) ?? uncounted(trust.value, bind.hub);
+  if (check.outcome === 'removed')
+    return { ...refusal({ outcome: 'not-admitted', highest: -1 }), why: check.reason };
+  const hub = check.hub.name;
+  const actions = await pairs.handle(hub, { type: 'bind', number, ...call });
+  const bound = actions.find((action) => action.type === 'bound');
+  if (bound === undefined) {
+    const refused = actions.find((action) => action.type === 'refused');
+    const outcome = refused?.code ?? 'refused';
+    return {
+      ...refusal({ outcome, highest: pairOf(trust.value, hub).highest }),
+      why: refused?.reason ?? 'the hub was removed meanwhile',
+    };
+  }
+  const esra = { number, instance: call.instance };
+  if (bound.outcome === 'ok') await prove(options, { account, pin });
+  session.notes.set(ACCOUNT_NOTE, { account, hub, pin, esra } satisfies SessionAccount);
+  return {
+    identity: identityOf(account, HUB_ROLES[bound.outcome]),
+    controls: [bindVerdictControl(bound)],
+  };
+}
+
+const HUB_ROLES = { ok: ROLE.hub, 'who-am-i-only': ROLE.waiting, reused: ROLE.restored } as const;
+
+/** To a hub that has shown its pinned key: it may know why. */
+function refusal(verdict: BindVerdict): AuthenticateResult {
+  const { outcome } = verdict;
+  const result =
+    outcome === 'refused'
+      ? resultOf('invalidCredentials')
+      : resultOf('unwillingToPerform', `credential.${outcome}`);
+  return { result, controls: [bindVerdictControl(verdict)] };
+}
+
+async function prove(
+  options: AuthenticatorOptions,
+  proved: { readonly account: string; readonly pin: Pin },
+): Promise<void> {
+  const ended = await endBootstrap({ ...options, store: options.trust }, proved);
   if (ended === undefined) return;
   options.onAccountsChanged();
   options.directory().terminate((session) => session.identity.role === ROLE.bootstrap);
 }
 
+/** A hub of an earlier version does not count: it is taken for an instance of its own that never repeats a number. */
+function uncounted(state: EdgeTrustState, hub: string): Call {
+  const { instance } = pairOf(state, hub);
+  return { instance: UNCOUNTED, counter: instance?.id === UNCOUNTED ? instance.counter + 1 : 1 };
+}
+const UNCOUNTED = '0'.repeat(32);
+
 export function accountDn(account: string): string {
   return `cn=${account},cn=Accounts`;
 }
 
-function identityOf(account: Account, effective: boolean): Identity {
-  const dn = accountDn(account.name);
-  const role = !effective ? ROLE.waiting : account.kind === 'bootstrap' ? ROLE.bootstrap : ROLE.hub;
+function identityOf(account: string, role: string): Identity {
+  const dn = accountDn(account);
   return { role, dn, authorizationId: `dn:${dn}` };
 }
 

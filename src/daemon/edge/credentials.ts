@@ -4,8 +4,15 @@ import { isPosternError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { TrustStore } from '../../certificate/trust-store.ts';
+import { sameName } from '../../credential/account-name.ts';
 import { accountObject } from '../../credential/account-object.ts';
-import { type CredentialReport, createCredentialService } from '../../credential/credential-service.ts';
+import {
+  type CredentialReport,
+  createCredentialService,
+  type EdgeNames,
+} from '../../credential/credential-service.ts';
+import type { RecordKeys } from '../../credential/judge-record.ts';
+import type { RenewalTimings } from '../../credential/schedule.ts';
 import type { HubObject } from '../../credential/admission.ts';
 import type { Directory, Session, Update } from '../../directory/directory.ts';
 import type { EdgeDescription } from '../../subscription/edge-subscription.ts';
@@ -19,12 +26,34 @@ import type { EdgeTrustState } from '../../subscription/trust-state.ts';
 import { ROLE } from './access.ts';
 import { accountDn, isGood, type SessionAccount, sessionAccount } from './authenticate.ts';
 
+/** What it takes to judge and open a record that is for this edge. */
+export interface CredentialKeys extends RecordKeys {
+  readonly edge: () => EdgeNames;
+}
+
+export function credentialKeys(
+  trust: TrustStore<EdgeTrustState>,
+  edge: EdgeDescription,
+  random: Random,
+): CredentialKeys {
+  return {
+    edge: () => ({ name: edge.name, fqdn: edge.fqdn, pins: [edge.identity.pin] }),
+    sealingKeys: () =>
+      trust.value.sealingKeys.map(({ publicKey, privateKey }) => ({
+        publicKey: Buffer.from(publicKey),
+        privateKey,
+      })),
+    policy: edge.policy,
+    random,
+  };
+}
+
 export interface CredentialsOptions {
   readonly directory: () => Directory;
   readonly trust: TrustStore<EdgeTrustState>;
-  readonly edge: EdgeDescription;
+  readonly keys: CredentialKeys;
+  readonly timings: RenewalTimings;
   readonly clock: Clock;
-  readonly random: Random;
   readonly log: Log;
   /** A new address key makes the stored hashes worthless. */
   readonly onNewAddressKey: () => Promise<void>;
@@ -41,20 +70,8 @@ export class Credentials {
 
   constructor(options: CredentialsOptions) {
     this.#options = options;
-    const { trust, edge, clock, random, log } = options;
-    this.#service = createCredentialService<EdgeTrustState>({
-      store: trust,
-      edge: () => ({ name: edge.name, fqdn: edge.fqdn, pins: [edge.identity.pin] }),
-      sealingKeys: () =>
-        trust.value.sealingKeys.map(({ publicKey, privateKey }) => ({
-          publicKey: Buffer.from(publicKey),
-          privateKey,
-        })),
-      policy: edge.policy,
-      clock,
-      random,
-      log,
-    });
+    const { trust, keys, timings, clock, log } = options;
+    this.#service = createCredentialService<EdgeTrustState>({ store: trust, ...keys, timings, clock, log });
   }
 
   /** Resolves when everything that had arrived at this moment has been dealt with. */
@@ -92,7 +109,7 @@ export class Credentials {
   }
 
   async #process(account: SessionAccount, role: 'bootstrap' | 'hub'): Promise<void> {
-    const { edge, trust } = this.#options;
+    const { keys, trust } = this.#options;
     const hubs = this.#objects(EDGE_DIRECTORY_HUBS).flatMap(
       ({ name, fqdn, certificates, statements, modifier }): HubObject[] => {
         const [certificate] = certificates;
@@ -100,13 +117,11 @@ export class Credentials {
         return [{ name, fqdn, certificate, statements, byPusher: modifier === accountDn(account.account) }];
       },
     );
-    const own = this.#objects(EDGE_DIRECTORY_EDGES).find(
-      (object) => object.name.toLowerCase() === edge.name.toLowerCase(),
-    );
+    const own = this.#objects(EDGE_DIRECTORY_EDGES).find((object) => sameName(object.name, keys.edge().name));
     const hadKey = trust.value.addressKey !== undefined;
     const report: CredentialReport = await this.#service.process({
       session: { role, peerPin: account.pin },
-      stillGood: (state) => isGood(state.accounts, account),
+      stillGood: (state) => isGood(state, account),
       hubs,
       records: own?.credentials ?? [],
       addressKeys: own?.sealedKeys ?? [],

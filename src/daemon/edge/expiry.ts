@@ -4,7 +4,9 @@ import type { Log } from '../../base/log.ts';
 import type { TrustStore } from '../../certificate/trust-store.ts';
 import { sessionEndsAt } from '../../credential/account.ts';
 import type { Directory, Session } from '../../directory/directory.ts';
-import { dropExpired, type EdgeDescription } from '../../subscription/edge-subscription.ts';
+import { findAccount } from '../../credential/credential-state.ts';
+import type { PairKeeper } from '../../credential/pair-keeper.ts';
+import { dropExpiredBootstrap, type EdgeDescription } from '../../subscription/edge-subscription.ts';
 import type { EdgeTrustState } from '../../subscription/trust-state.ts';
 import { isGood, sessionAccount } from './authenticate.ts';
 
@@ -12,6 +14,7 @@ const EVERY_MS = 30_000;
 
 export interface ExpiryOptions {
   readonly trust: TrustStore<EdgeTrustState>;
+  readonly pairs: PairKeeper<EdgeTrustState>;
   readonly edge: EdgeDescription;
   readonly directory: Directory;
   readonly clock: Clock;
@@ -23,8 +26,9 @@ export interface ExpiryOptions {
 export function watchExpiry(options: ExpiryOptions): () => void {
   const { clock, log, directory } = options;
   const look = (): void => {
-    dropExpired({ ...options, store: options.trust })
+    dropExpiredBootstrap({ ...options, store: options.trust })
       .then((dropped) => (dropped ? options.onDropped() : undefined))
+      .then(() => options.pairs.cycle())
       .catch((error: unknown) => log.error('dropping expired accounts failed', { error }));
     directory.terminate((session) => isOver(session, options));
     timer = clock.after('edge.expiry', EVERY_MS, look, { background: true });
@@ -37,7 +41,6 @@ export function watchExpiry(options: ExpiryOptions): () => void {
 export function isOver(session: Session, { trust, clock }: Pick<ExpiryOptions, 'trust' | 'clock'>): boolean {
   const opened = sessionAccount(session);
   if (opened === undefined) return false;
-  const { accounts } = trust.value;
-  const account = accounts.find((one) => one.name === opened.account);
-  return account === undefined || !isGood(accounts, opened) || clock.now() >= sessionEndsAt(account);
+  const account = findAccount(trust.value.accounts, opened.account);
+  return account === undefined || !isGood(trust.value, opened) || clock.now() >= sessionEndsAt(account);
 }

@@ -7,14 +7,18 @@ import { VERSION } from '../../base/version.ts';
 import { type Identity, tlsCredentials } from '../../certificate/identity.ts';
 import type { EdgeConfig } from '../../config/edge-config.ts';
 import type { ListenAddress } from '../../config/field.ts';
-import { ANONYMOUS_ROLE, type Directory } from '../../directory/directory.ts';
+import type { PairKeeper } from '../../credential/pair-keeper.ts';
+import { ANONYMOUS_ROLE, type Directory, type Session } from '../../directory/directory.ts';
 import { DirectoryServer, READER_LIMITS, STRANGER_LIMITS, TRUSTED_LIMITS } from '../../directory/server.ts';
 import { EXTENDED } from '../../ldap/control.ts';
 import { POSTERN_EXTENDED } from '../../ldap/postern-oid.ts';
 import { LdapListener } from '../../ldap/server.ts';
 import { SocketmapServer } from '../../lookup/socketmap-server.ts';
 import type { SocketmapTable } from '../../lookup/socketmap-table.ts';
+import type { EdgeTrustState } from '../../subscription/trust-state.ts';
 import { ROLE } from './access.ts';
+import { sessionAccount } from './authenticate.ts';
+import type { Renewals } from './renewals.ts';
 
 /** What the perimeter-facing port answers to whoever has no account, or one that is not effective yet: the root DSE, and binds. */
 const STRANGER_OPERATIONS = new Set<string>([
@@ -26,7 +30,7 @@ const STRANGER_OPERATIONS = new Set<string>([
 ]);
 /** A hub binds at once, and waits for its answer at most twice the longest throttle. */
 const STRANGER_TIMEOUT_MS = 60_000;
-const STRANGERS = new Set<string>([ANONYMOUS_ROLE, ROLE.waiting]);
+const STRANGERS = new Set<string>([ANONYMOUS_ROLE, ROLE.waiting, ROLE.restored]);
 
 /** What it answers to hubs: what they need, and no more. */
 const HUB_OPERATIONS = new Set<string>([
@@ -49,6 +53,8 @@ export interface ListenersOptions {
   readonly config: EdgeConfig;
   readonly directory: Directory;
   readonly identity: Identity;
+  readonly pairs: PairKeeper<EdgeTrustState>;
+  readonly renewals: Renewals;
   readonly tables: ReadonlyMap<string, SocketmapTable>;
   readonly clock: Clock;
   readonly log: Log;
@@ -67,8 +73,7 @@ export async function startListeners(options: ListenersOptions, lifecycle: Lifec
   const hubs = new DirectoryServer({
     directory,
     vendorVersion: VERSION,
-    allow: (operation, { identity }) =>
-      (STRANGERS.has(identity.role) ? STRANGER_OPERATIONS : HUB_OPERATIONS).has(operation),
+    allow: (operation, session) => mayAsk(operation, session, options),
     limits: ({ identity }) =>
       STRANGERS.has(identity.role)
         ? STRANGER_LIMITS
@@ -133,6 +138,19 @@ export async function startListeners(options: ListenersOptions, lifecycle: Lifec
   lifecycle.add('socketmap', () => socketmap.stop());
   return () =>
     socketmap.connectionCount + listeners.reduce((sum, listener) => sum + listener.counts.connections, 0);
+}
+
+/** Whoever has shown a key that is pinned for a hub may hand over a credential, even where nothing else is left to it. */
+function mayAsk(operation: string, session: Session, { pairs, renewals }: ListenersOptions): boolean {
+  const { role } = session.identity;
+  if (!STRANGERS.has(role)) {
+    const account = role === ROLE.hub ? sessionAccount(session) : undefined;
+    if (account?.esra !== undefined) pairs.heard(account.hub, account.esra.instance);
+    return HUB_OPERATIONS.has(operation);
+  }
+  if (operation === POSTERN_EXTENDED.installCredential) return renewals.pinnedHub(session) !== undefined;
+  if (operation === POSTERN_EXTENDED.retireCredential) return role === ROLE.restored;
+  return STRANGER_OPERATIONS.has(operation);
 }
 
 function ldapAddress(

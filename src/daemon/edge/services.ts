@@ -1,6 +1,9 @@
 /** The edge directory with everything that judges and computes inside it: lease, write policy, credential service, lookups. */
+import { yieldToLoop } from '../../base/clock.ts';
 import type { TrustStore } from '../../certificate/trust-store.ts';
 import type { EdgeConfig } from '../../config/edge-config.ts';
+import { PairKeeper } from '../../credential/pair-keeper.ts';
+import { DEFAULT_TIMINGS } from '../../credential/schedule.ts';
 import {
   Directory,
   type DirectoryHooks,
@@ -21,11 +24,12 @@ import { readSchema } from '../schema-files.ts';
 import { EDGE_ACCESS, ROLE } from './access.ts';
 import { createAuthenticator, sessionAccount } from './authenticate.ts';
 import { EDGE_CONTEXTS, edgeStoreFolder, ensureBaseEntries } from './base-entries.ts';
-import { Credentials } from './credentials.ts';
+import { credentialKeys, Credentials } from './credentials.ts';
 import { isOver } from './expiry.ts';
 import { forgetLoad } from './data.ts';
 import { AddressKeys, Lookups } from './lookups.ts';
 import { directoryIndex } from './recipient-index.ts';
+import { Renewals } from './renewals.ts';
 import { createSearchGate } from './search-gate.ts';
 
 export interface EdgeServices {
@@ -34,6 +38,8 @@ export interface EdgeServices {
   readonly lease: LeaseService;
   readonly removals: RemovalService;
   readonly credentials: Credentials;
+  readonly pairs: PairKeeper<EdgeTrustState>;
+  readonly renewals: Renewals;
   readonly lookups: Lookups;
 }
 
@@ -63,12 +69,25 @@ export async function openEdgeServices(
     limits: { most: config.removal_guard.most, share: config.removal_guard.percent / 100 },
     onPending: (kind, delta) => removals.adjust(kind, delta),
   });
+  const timings = { ...DEFAULT_TIMINGS };
+  const recordKeys = credentialKeys(trust, edge, random);
+  const show = (): void => {
+    credentials.showAccounts().catch((error: unknown) => log.error('showing the accounts failed', { error }));
+  };
+  const pairs = new PairKeeper<EdgeTrustState>({
+    store: trust,
+    clock,
+    timings,
+    log: log.child('pairs'),
+    // The answer goes out first: it may be one to a session that ends now.
+    onChanged: () => void yieldToLoop().then(show),
+  });
   const credentials = new Credentials({
     directory: current,
     trust,
-    edge,
+    keys: recordKeys,
+    timings,
     clock,
-    random,
     log: log.child('credentials'),
     onNewAddressKey: async () => {
       await forgetLoad(directory);
@@ -76,23 +95,28 @@ export async function openEdgeServices(
     },
     onAccountsChanged: () => void directory.terminate((session) => isOver(session, { trust, clock })),
   });
+  const renewals = new Renewals({
+    trust,
+    pairs,
+    keys: recordKeys,
+    credentialsSettled: () => credentials.settled(),
+    clock,
+    log: log.child('pairs'),
+  });
   const hooks: DirectoryHooks = {
     authenticate: createAuthenticator({
       directory: current,
       trust,
+      pairs,
       edge,
       files,
       clock,
       random,
       log: log.child('bind'),
       credentialsSettled: () => credentials.settled(),
-      onAccountsChanged: () => {
-        credentials
-          .showAccounts()
-          .catch((error: unknown) => log.error('showing the accounts failed', { error }));
-      },
+      onAccountsChanged: show,
     }),
-    controls: [POSTERN_CONTROL.idempotent],
+    controls: [POSTERN_CONTROL.idempotent, POSTERN_CONTROL.instance],
     beforeCommit: (session, updates, inTransaction) => {
       if (session.identity.role !== 'system' && credentials.concern(updates)) credentials.expect(session);
       return policy.judge(session, updates, inTransaction);
@@ -109,6 +133,8 @@ export async function openEdgeServices(
           refuse('unwillingToPerform', 'lease.lost: this connection does not hold the lease');
         return removals.handle(value);
       },
+      [POSTERN_EXTENDED.installCredential]: ({ value }, session) => renewals.install(value, session),
+      [POSTERN_EXTENDED.retireCredential]: ({ value }, session) => renewals.retire(value, session),
     },
     searchGate: createSearchGate(current, () => lookups),
   };
@@ -133,8 +159,9 @@ export async function openEdgeServices(
   });
   lifecycle.add('directory', () => directory.close());
   await ensureBaseEntries(directory, edge);
+  await pairs.start();
   await credentials.showAccounts();
-  return { directory, store, lease, removals, credentials, lookups };
+  return { directory, store, lease, removals, credentials, pairs, renewals, lookups };
 }
 
 /** Values that are computed when they are read. */
