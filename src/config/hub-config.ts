@@ -23,15 +23,26 @@ const configurationTable = z.strictObject({ ...serverShape, base: z.string() }).
 
 const sourceTable = z
   .strictObject({
-    kind: z.enum(['openldap', 'ldif']),
+    kind: z.enum(['openldap', 'active-directory', 'ldif']),
     ...serverShape,
-    /** openldap only. */
+    /** Not for ldif. */
     url: serverShape.url.optional(),
+    /** active-directory: other domain controllers, in the order in which they are tried when the present one fails. */
+    fallback_urls: z.array(z.string()).max(32).default([]),
+    /** active-directory: how long a controller fails before the next one is tried. */
+    fallback_after: duration('5min'),
+    /** active-directory: how changes are asked for; auto is DirSync where the account may use it. */
+    changes: z.enum(['auto', 'dirsync', 'usn']).default('auto'),
+    /** active-directory: longest pause between two questions for changes; a notification asks at once. */
+    poll: duration('15s'),
+    /** active-directory: a position older than this is not gone on from; everything is read then. */
+    cookie_validity: duration('21d'),
     base: z.string().default(''),
     filter: z.string().default('(objectClass=*)'),
     /** ldif: the file. */
     path: z.string().optional(),
-    mapping: z.enum(['inetorgperson', 'active-directory', 'zimbra', 'postfix-book']).default('inetorgperson'),
+    /** Left out: active-directory for a source of that kind, else inetorgperson. */
+    mapping: z.enum(['inetorgperson', 'active-directory', 'zimbra', 'postfix-book']).optional(),
     /** Replaces parts of the mapping by name. */
     override: z
       .strictObject({
@@ -57,14 +68,18 @@ const sourceTable = z
         path: [need],
         message: `a source of kind "${source.kind}" needs ${need}`,
       });
-    if (source.kind === 'openldap' && source.base === '')
+    if (source.kind !== 'ldif' && source.base === '')
       context.addIssue({
         code: 'custom',
         path: ['base'],
         message: 'say where recipients are, for example "ou=people,dc=example,dc=org"',
       });
     needPasswordFile(source, context);
-  });
+  })
+  .transform((source) => ({
+    ...source,
+    mapping: source.mapping ?? (source.kind === 'active-directory' ? 'active-directory' : 'inetorgperson'),
+  }));
 
 export const hubConfigSchema = z.strictObject({
   name: serverName,

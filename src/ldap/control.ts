@@ -29,6 +29,10 @@ export const CONTROL = {
   syncRequest: '1.3.6.1.4.1.4203.1.9.1.1',
   syncState: '1.3.6.1.4.1.4203.1.9.1.2',
   syncDone: '1.3.6.1.4.1.4203.1.9.1.3',
+  /** Active Directory, [MS-ADTS] 3.1.1.3.4.1: deleted objects are found too (no value); changes since a cookie; wait for changes (no value) */
+  showDeleted: '1.2.840.113556.1.4.417',
+  dirSync: '1.2.840.113556.1.4.841',
+  notification: '1.2.840.113556.1.4.528',
   /** RFC 5805; the value is the transaction identifier as it is */
   transactionSpecification: '1.3.6.1.1.21.2',
   ...POSTERN_CONTROL,

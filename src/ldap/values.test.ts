@@ -5,6 +5,7 @@ import { bool, enumerated, int, seq, set, str, tlv } from '../../test/support/ha
 import { arbitraryFilter } from '../../test/support/message-arbitrary.ts';
 import { type Decode, type Encode, hash, uuid, vectors } from '../../test/support/value-vectors.ts';
 import { DecodeError } from '../base/decode-error.ts';
+import * as ad from './active-directory-values.ts';
 import * as controls from './control-values.ts';
 import * as extended from './extended-values.ts';
 import * as own from './postern-extended.ts';
@@ -115,6 +116,18 @@ describe('round trips', () => {
       controls.encodePagedResults,
       controls.decodePagedResults,
       fc.record({ size: number, cookie: octets }),
+    ],
+    [
+      'DirSync request',
+      ad.encodeDirSyncRequest,
+      ad.decodeDirSyncRequest,
+      fc.record({ flags: fc.integer({ min: -0x8000_0000 }), maxBytes: number, cookie: octets }),
+    ],
+    [
+      'DirSync response',
+      ad.encodeDirSyncResponse,
+      ad.decodeDirSyncResponse,
+      fc.record({ more: fc.boolean(), cookie: octets }),
     ],
     ['assertion', controls.encodeAssertion, controls.decodeAssertion, arbitraryFilter(text, octets)],
     [

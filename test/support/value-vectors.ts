@@ -1,5 +1,6 @@
 /** Values of controls, extended operations and intermediate responses, with their octets written by hand. */
 import { bool, control, enumerated, int, seq, set, str, tlv } from './hand-ber.ts';
+import * as ad from '../../src/ldap/active-directory-values.ts';
 import * as controls from '../../src/ldap/control-values.ts';
 import * as extended from '../../src/ldap/extended-values.ts';
 import * as own from '../../src/ldap/postern-extended.ts';
@@ -14,6 +15,21 @@ const b = (text: string): Buffer => Buffer.from(text);
 
 /** Name, codec, value, octets by hand. */
 export const vectors: readonly [string, Encode, Decode, unknown, Buffer][] = [
+  [
+    // Active Directory refuses a high flag in five octets: [MS-ADTS] 3.1.1.3.4.1.3.
+    'DirSync request',
+    ad.encodeDirSyncRequest,
+    ad.decodeDirSyncRequest,
+    { flags: -0x8000_0000, maxBytes: 0, cookie: b('c') },
+    seq(tlv(0x02, Buffer.from('80000000', 'hex')), int(0), str('c')),
+  ],
+  [
+    'DirSync response',
+    ad.encodeDirSyncResponse,
+    ad.decodeDirSyncResponse,
+    { more: true, cookie: b('c') },
+    seq(int(1), int(0), str('c')),
+  ],
   [
     'paged results',
     controls.encodePagedResults,

@@ -5,6 +5,7 @@ import type { SourceConfig } from '../../config/hub-config.ts';
 import { normaliseAddress } from '../../directory/address/address.ts';
 import { attributesOf, createMapper, type Mapper } from '../../sync/mapping/mapping.ts';
 import { MAPPING_PRESETS, mappingIdentity, type MappingRules } from '../../sync/mapping/preset.ts';
+import { activeDirectoryFeed } from '../../sync/source/active-directory/feed.ts';
 import { ldifFeed } from '../../sync/source/ldif-file.ts';
 import { openLdapFeed } from '../../sync/source/openldap.ts';
 import type { Feed } from '../../sync/source/source.ts';
@@ -50,12 +51,16 @@ export function mappingRules(source: Pick<SourceConfig, 'mapping' | 'override'>)
 async function feedOf(source: SourceConfig, rules: MappingRules, clock: Clock): Promise<Feed> {
   const mapping = mappingIdentity(rules);
   if (source.kind === 'ldif') return ldifFeed({ path: source.path ?? '', mapping });
-  return openLdapFeed({
-    ...(await openServerTable('source', { ...source, url: source.url ?? '' })),
-    base: source.base,
-    filter: source.filter,
-    attributes: attributesOf(rules),
-    mapping,
-    clock,
+  const { url = '', base, filter } = source;
+  const server = await openServerTable('source', { ...source, url });
+  const common = { ...server, base, filter, attributes: attributesOf(rules), mapping, clock };
+  if (source.kind === 'openldap') return openLdapFeed(common);
+  return activeDirectoryFeed({
+    ...common,
+    urls: [url, ...source.fallback_urls],
+    nextAfterMs: source.fallback_after,
+    changes: source.changes,
+    pollEveryMs: source.poll,
+    cookieValidityMs: source.cookie_validity,
   });
 }

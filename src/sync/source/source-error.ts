@@ -1,6 +1,6 @@
 /** Failures of a directory as a source, in the four codes of the `Feed` contract. */
 import { isPosternError, PosternError } from '../../base/error.ts';
-import { resultError } from '../../ldap/client-error.ts';
+import { resultCodeOf, resultError } from '../../ldap/client-error.ts';
 import type { LdapResult } from '../../ldap/message.ts';
 import { RESULT_CODE } from '../../ldap/result-code.ts';
 
@@ -49,23 +49,29 @@ export function searchFailure(result: LdapResult, withCookie: boolean): PosternE
       hint: 'was the directory restored from an older backup, or is this a replica that lags? If it is right as it is: postern sync run --full',
     });
   }
-  const code = CUT_SHORT.has(result.code)
-    ? 'source.incomplete'
-    : WRONG.has(result.code)
-      ? 'source.invalid'
-      : 'source.unavailable';
-  return new PosternError(code, 'the source did not answer to the end', {
+  return new PosternError(failureCode(result.code), 'the source did not answer to the end', {
     cause,
     fields,
     ...(hint === undefined ? {} : { hint }),
   });
 }
 
+function failureCode(result: number): 'source.incomplete' | 'source.invalid' | 'source.unavailable' {
+  if (CUT_SHORT.has(result)) return 'source.incomplete';
+  return WRONG.has(result) ? 'source.invalid' : 'source.unavailable';
+}
+
 /** Anything thrown below a feed, as an error of the contract; `canceled` stays what it is. */
 export function sourceFailure(error: unknown, where: string): PosternError {
   if (error instanceof PosternError && error.code.startsWith('source.')) return error;
   if (isPosternError(error, 'canceled', 'usage', 'internal')) return error;
-  const code = isPosternError(error, 'ldap.protocol', 'decode') ? 'source.invalid' : 'source.unavailable';
+  const result = resultCodeOf(error);
+  const code =
+    result !== undefined
+      ? failureCode(result)
+      : isPosternError(error, 'ldap.protocol', 'decode')
+        ? 'source.invalid'
+        : 'source.unavailable';
   const hint = error instanceof PosternError ? error.hint : undefined;
   return new PosternError(code, `the source ${where} cannot be read`, {
     cause: error,
