@@ -18,6 +18,10 @@ export type WarningCode =
   | 'certificate.expired'
   | 'credential.expired'
   | 'credential.expiring'
+  | 'credential.recovered'
+  | 'credential.recovery-exhausted'
+  | 'credential.restored'
+  | 'credential.two-instances'
   | 'edge.failing'
   | 'edge.not-subscribed'
   | 'recipients.aging'
@@ -60,6 +64,32 @@ export interface AccountStatus {
   readonly effective: number;
   readonly expires: number;
   readonly state: string;
+}
+
+/** What an edge says of its credentials (`credential list` there): one entry a hub. */
+export interface EdgeCredentialsDocument {
+  readonly version: typeof DOCUMENT_VERSION;
+  readonly role: 'edge';
+  readonly edge: string;
+  readonly now: number;
+  readonly hubs: readonly EdgeHubCredentials[];
+}
+
+export interface EdgeHubCredentials {
+  readonly hub: string;
+  /** `suspended`: two instances of the hub are alive; `ended`: it left, or was revoked; `fresh keys due`: its sessions may only hand them over. */
+  readonly state: 'active' | 'suspended' | 'ended' | 'fresh keys due';
+  /** When the hub last asked for something. */
+  readonly lastHeard?: number;
+  readonly recoveriesLeft: number;
+  /** One more was allowed by `subscription recover --allow`. */
+  readonly recoveryAllowed: boolean;
+  readonly accounts: readonly (AccountStatus & {
+    /** How it came: in a push, or by a request of the hub itself. */
+    readonly by: 'push' | 'request';
+    /** A bind inside its window has succeeded. */
+    readonly proved: boolean;
+  })[];
 }
 
 export interface EdgeStatus {

@@ -161,7 +161,7 @@ export function configuredDaemons(
 
 /** Keys that only one of the two has. */
 const ONLY: Readonly<Record<Role, RegExp>> = {
-  edge: /^\s*\[\s*(listen|lookup|removal_guard|password_policy|limits)\s*\]/m,
+  edge: /^\s*\[\s*(listen|lookup|removal_guard|recovery|password_policy|limits)\s*\]/m,
   hub: /^\s*(\[\s*(source|schedule|lease|credentials)\s*\]|site\s*=)/m,
 };
 

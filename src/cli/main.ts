@@ -5,6 +5,7 @@ import { systemClock } from '../base/clock.ts';
 import { systemRandom } from '../base/random.ts';
 import { VERSION } from '../base/version.ts';
 import { configRoutes } from './command/config.ts';
+import { credentialEdgeRoutes } from './command/credential-edge.ts';
 import { demoCommand } from './command/demo.ts';
 import { directoryRoutes } from './command/directory.ts';
 import { domainRoutes } from './command/domain.ts';
@@ -22,6 +23,7 @@ type Route =
   | 'status'
   | 'lookup'
   | 'subscription'
+  | 'credential'
   | 'sync'
   | 'domain'
   | 'directory'
@@ -43,6 +45,7 @@ const routes = buildRouteMap<Route, Context>({
     status: statusCommand,
     lookup: lookupCommand,
     subscription: subscriptionRoutes,
+    credential: credentialEdgeRoutes,
     sync: syncRoutes,
     domain: domainRoutes,
     directory: directoryRoutes,

@@ -50,6 +50,14 @@ export const edgeConfigSchema = z.strictObject({
       percent: z.number().min(0).max(100).default(20),
     })
     .prefault({}),
+  recovery: z
+    .strictObject({
+      /** Recoveries that a hub gets in a row, until it has renewed its credentials in the ordinary way. */
+      most: z.int().min(0).max(1000).default(3),
+      /** A hub that was not heard for so long may recover although a credential of its has not expired. Not less than the hubs' interval. */
+      quiet: duration('5min'),
+    })
+    .prefault({}),
   password_policy: z
     .strictObject({
       minimum_length: z.int().min(1).max(128).default(32),

@@ -88,6 +88,13 @@ export class PairKeeper<T extends CredentialState = CredentialState> {
     );
   }
 
+  /** When the present instance of a hub last asked for something; undefined: never. */
+  lastHeard(hubName: string): number | undefined {
+    const stored = this.#options.store.value.pairs?.[nameKey(hubName)]?.heardAt ?? 0;
+    const at = Math.max(stored, this.#heard.get(nameKey(hubName)) ?? 0);
+    return at === 0 ? undefined : at;
+  }
+
   async #each(event: EdgeEvent): Promise<void> {
     for (const { name } of Object.values(this.#options.store.value.hubs)) await this.handle(name, event);
   }

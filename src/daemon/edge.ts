@@ -16,10 +16,12 @@ import { directoryRoutes } from './directory-routes.ts';
 import { ROLE } from './edge/access.ts';
 import { EDGE_OWN_ENTRIES, edgeStoreFolder } from './edge/base-entries.ts';
 import { edgeRoutes } from './edge/control.ts';
+import { credentialRoutes } from './edge/credential-routes.ts';
 import { clearData } from './edge/data.ts';
 import { watchExpiry } from './edge/expiry.ts';
 import { startListeners } from './edge/listeners.ts';
 import { directoryIndex } from './edge/recipient-index.ts';
+import { pairWarnings } from './edge/pair-status.ts';
 import { openEdgeServices } from './edge/services.ts';
 import { edgeStatus } from './edge/status.ts';
 import { type DaemonParts, runDaemon } from './frame.ts';
@@ -73,6 +75,7 @@ async function startEdge(config: EdgeConfig, parts: DaemonParts): Promise<void> 
       kinds: await kindStatuses(directory, removals),
       lease: lease.status,
       accounts,
+      pairWarnings: pairWarnings(trust.value, pairs.timings, clock.now()),
       lookups: lookups.counts,
       connections: connections(),
       memoryBytes: process.memoryUsage.rss(),
@@ -112,6 +115,7 @@ async function startEdge(config: EdgeConfig, parts: DaemonParts): Promise<void> 
         : 'Its data are gone. Remove it on the hub, too.';
     },
   });
+  credentialRoutes(app, { trust, pairs, edgeName: edge.name, clock, log });
   directoryRoutes(app, {
     role: 'edge',
     name: edge.name,

@@ -84,10 +84,8 @@ export class ServerConnection {
     return peerCertificate(this.#socket);
   }
 
-  /** See `tls.ts`. */
-  exportKeyingMaterial(length: number, label: string): Buffer | undefined {
-    return exportKeyingMaterial(this.#socket, length, label);
-  }
+  readonly exportKeyingMaterial = (length: number, label: string): Buffer | undefined =>
+    exportKeyingMaterial(this.#socket, length, label);
 
   get remotePort(): number | undefined {
     return this.#socket.remotePort;

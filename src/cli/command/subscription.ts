@@ -10,6 +10,7 @@ import { readSubscriptionFile } from '../../subscription/file-reader.ts';
 import { describeSubscription, type SubscriptionView, viewSubscription } from '../../subscription/inspect.ts';
 import { type Context, configuredDaemons, edgeDaemon, guarded, hubDaemon, print } from '../context.ts';
 import { argument, common, commonAliases, type CommonFlags } from '../flags.ts';
+import { recoverCommand } from './credential-edge.ts';
 import { readBoundedFile, writeSecretFile } from '../secret-file.ts';
 import { formatFields, formatTable } from '../table.ts';
 
@@ -267,5 +268,5 @@ const remove = buildCommand({
 
 export const subscriptionRoutes = buildRouteMap({
   docs: { brief: 'Edge subscriptions' },
-  routes: { create, inspect, import: importCommand, list, show, remove },
+  routes: { create, inspect, import: importCommand, list, show, remove, recover: recoverCommand },
 });

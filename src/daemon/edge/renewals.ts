@@ -32,8 +32,7 @@ import type { CredentialKeys } from './credentials.ts';
 
 /** Of one hub: a signature, an opened seal and a write of the trust store each. */
 export const INSTALL_REQUESTS = { atOnce: 10, perSecond: 0.1 } as const;
-/** As the listener says it of what does not exist for this client. */
-const NOT_SERVED = 'this operation is not served here';
+const FOR_HUBS = 'for hubs only';
 
 export interface RenewalsOptions {
   readonly trust: TrustStore<EdgeTrustState>;
@@ -62,7 +61,7 @@ export class Renewals {
   async install(value: Buffer | undefined, session: Session): Promise<ExtendedReply> {
     const { pairs, keys, log, trust } = this.#options;
     const hub = this.pinnedHub(session);
-    if (hub === undefined) return refuse('unwillingToPerform', NOT_SERVED);
+    if (hub === undefined) return refuse('insufficientAccessRights', FOR_HUBS);
     if (!this.#mayAsk(hub)) refuse('busy', 'too many credentials are handed over');
     const install = decodeInstall(value);
     if (!isSigned(install, session)) {
@@ -110,7 +109,7 @@ export class Renewals {
     const account = sessionAccount(session);
     const { role } = session.identity;
     if (account?.esra === undefined || (role !== ROLE.hub && role !== ROLE.restored))
-      return refuse('unwillingToPerform', NOT_SERVED);
+      return refuse('insufficientAccessRights', FOR_HUBS);
     const request = decodeRetire(value);
     if (request.action === 'leave') {
       await pairs.handle(account.hub, { type: 'end' });

@@ -69,7 +69,8 @@ export async function openEdgeServices(
     limits: { most: config.removal_guard.most, share: config.removal_guard.percent / 100 },
     onPending: (kind, delta) => removals.adjust(kind, delta),
   });
-  const timings = { ...DEFAULT_TIMINGS };
+  const { most, quiet } = config.recovery;
+  const timings = { ...DEFAULT_TIMINGS, recoveries: most, recoveryQuietMs: quiet };
   const recordKeys = credentialKeys(trust, edge, random);
   const show = (): void => {
     credentials.showAccounts().catch((error: unknown) => log.error('showing the accounts failed', { error }));

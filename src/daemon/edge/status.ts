@@ -16,6 +16,8 @@ export interface EdgeFacts {
   readonly kinds: readonly KindStatus[];
   readonly lease: EdgeStatus['lease'];
   readonly accounts: readonly Account[];
+  /** What is wrong with the pairs of this edge and its hubs. */
+  readonly pairWarnings: readonly Warning[];
   readonly lookups: EdgeStatus['lookups'];
   readonly connections: number;
   readonly memoryBytes: number;
@@ -25,7 +27,14 @@ export interface EdgeFacts {
 }
 
 export function edgeStatus(facts: EdgeFacts): EdgeStatus {
-  const { certificate: _certificate, accounts, maxAgeMs: _maxAgeMs, leftoverFile: _file, ...rest } = facts;
+  const {
+    certificate: _certificate,
+    pairWarnings: _warnings,
+    accounts,
+    maxAgeMs: _maxAgeMs,
+    leftoverFile: _file,
+    ...rest
+  } = facts;
   return {
     version: DOCUMENT_VERSION,
     role: 'edge',
@@ -35,7 +44,7 @@ export function edgeStatus(facts: EdgeFacts): EdgeStatus {
   };
 }
 
-function accountStatus(account: Account, now: number): AccountStatus {
+export function accountStatus(account: Account, now: number): AccountStatus {
   const state =
     account.state === 'suspended'
       ? 'suspended'
@@ -105,10 +114,11 @@ export function edgeWarnings(facts: EdgeFacts): Warning[] {
     warn(
       'critical',
       'credential.expired',
-      'every replication account has expired: no hub can synchronise',
+      'every replication account has expired: no hub synchronises; each comes back by itself as soon as it can reach this edge',
       'on the hub: postern status',
     );
   }
+  warnings.push(...facts.pairWarnings);
   if (facts.leftoverFile !== undefined)
     warn(
       'warning',

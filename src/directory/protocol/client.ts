@@ -346,6 +346,6 @@ function factsOf(connection: ServerConnection): ConnectionFacts {
     kind,
     remoteAddress: connection.remoteAddress,
     ...(certificate !== undefined && { peerCertificate: certificate }),
-    exportKeyingMaterial: (length, label) => connection.exportKeyingMaterial(length, label),
+    exportKeyingMaterial: connection.exportKeyingMaterial,
   };
 }
