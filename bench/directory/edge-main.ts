@@ -79,10 +79,11 @@ async function start(parts: DaemonParts): Promise<void> {
     policy: DEFAULT_PASSWORD_POLICY,
     productVersion: 'bench',
   };
-  const { directory, lookups, pairs, renewals } = await openEdgeServices(config, edge, trust, parts);
+  const services = await openEdgeServices(config, edge, node, parts);
+  const { directory, lookups } = services;
   await directory.apply(['recipients', 'domains'].map((kind) => loaded(kind, clock.now())));
   await startListeners(
-    { config, directory, identity: node.identity, pairs, renewals, tables: lookups.tables(), clock, log },
+    { config, ...services, identity: () => node.identity, tables: lookups.tables(), clock, log },
     lifecycle,
   );
   for (const [port, role, limits] of [

@@ -7,6 +7,7 @@ import {
   listenAddress,
   localAddress,
   logTable,
+  rolloverTable,
   serverName,
 } from './field.ts';
 
@@ -30,6 +31,7 @@ export const edgeConfigSchema = z.strictObject({
     })
     .prefault({}),
   identity: certificateTable.optional(),
+  rollover: rolloverTable.prefault({}),
   lookup: z
     .strictObject({
       /** After this long without confirmation of the source, unknown becomes "temporarily unable". */

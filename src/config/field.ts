@@ -83,3 +83,25 @@ export const logTable = z.strictObject({
 
 /** Somebody else's certificate in place of the self-signed one. */
 export const certificateTable = z.strictObject({ certificate_file: z.string(), key_file: z.string() });
+
+/** When a certificate of our own making is followed by the next one, and how long both count. */
+export const rolloverTable = z
+  .strictObject({
+    /** How long a certificate is good. Peers go by its key: an end is for those who look at it. */
+    validity: duration('3650d'),
+    /** So long before its end the next one is made. */
+    renew_before: duration('30d'),
+    /** Longest wait for peers; and how long a former key is kept and counts. A backup that is older than that brings a key that nobody knows any more. */
+    overlap: duration('14d'),
+  })
+  .superRefine(({ validity, renew_before, overlap }, context) => {
+    const wrong = (path: string, message: string): void =>
+      context.addIssue({ code: 'custom', path: [path], message });
+    if (validity < HOUR_MS || validity > LONGEST_VALIDITY_MS) wrong('validity', 'from 1h to 36500d');
+    if (renew_before >= validity) wrong('renew_before', 'has to be shorter than validity');
+    if (2 * overlap > validity)
+      wrong('overlap', 'has to be at most half of validity: it comes before and after a switch');
+  });
+const HOUR_MS = 3_600_000;
+const LONGEST_VALIDITY_MS = 36_500 * 24 * HOUR_MS;
+export type RolloverTable = z.infer<typeof rolloverTable>;

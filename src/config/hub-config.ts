@@ -1,6 +1,6 @@
 /** `hub.toml`: the schema of the hub daemon's configuration. Defaults stand here and nowhere else. */
 import { z } from 'zod';
-import { certificateTable, duration, fqdn, logTable, serverName } from './field.ts';
+import { certificateTable, duration, fqdn, logTable, rolloverTable, serverName } from './field.ts';
 
 const attributeRule = z.strictObject({ attribute: z.string(), value: z.string() });
 
@@ -88,6 +88,7 @@ export const hubConfigSchema = z.strictObject({
   /** Folder of the configuration directory, the mirror, the trust store and the control socket. */
   data: z.string().startsWith('/', 'an absolute path').default('/var/lib/postern/hub'),
   identity: certificateTable.optional(),
+  rollover: rolloverTable.prefault({}),
   source: sourceTable.optional(),
   /** Several hubs share one configuration directory: somebody's LDAP server. One hub alone has its own. */
   configuration: configurationTable.optional(),

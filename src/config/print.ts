@@ -17,6 +17,9 @@ const DURATION_KEYS = new Set([
   'quiet',
   'renew_below',
   'lifetime',
+  'validity',
+  'renew_before',
+  'overlap',
   'rollback_after',
 ]);
 

@@ -7,6 +7,7 @@ import { isPosternError } from '../base/error.ts';
 import { endorsedMembers, type Removals, removalsBy } from '../certificate/chain.ts';
 import { isHostName } from '../certificate/name.ts';
 import { type Certificate, parseCertificate } from '../certificate/parse.ts';
+import { followStatements, pinsOf } from '../certificate/peer-pins.ts';
 import { matchPin, type Pin, samePin } from '../certificate/pin.ts';
 import { isNodeName, nameKey, sameFqdn, sameName } from './account-name.ts';
 import { type AdmittedHub, findHub } from './credential-state.ts';
@@ -39,6 +40,8 @@ export interface Admission {
   readonly removals: Removals;
   /** Names of those that are new, or that showed a new key by means of a new subscription file. */
   readonly admitted: readonly string[];
+  /** Names of those whose own statements lead to another key: as pushed, to be followed again from what is stored by then. */
+  readonly followed: readonly string[];
   readonly refused: readonly { readonly hub: string; readonly reason: string }[];
 }
 
@@ -56,11 +59,12 @@ export function admitHubs(
   heard: Iterable<readonly [Pin, number]> = [],
 ): Admission {
   const said = objects.flatMap((object) => object.statements.slice(0, MOST_STATEMENTS_OF_ONE));
-  const all = Object.values(known);
+  const { present, followed } = followedHubs(known, objects);
+  const all = Object.values(present);
   const heardBefore = new Map(heard);
   const removals = new Map(
     removalsBy(
-      all.map((hub) => hub.pins.current),
+      all.flatMap((hub) => pinsOf(hub.pins)),
       said.slice(0, MOST_STATEMENTS),
       heardBefore,
     ),
@@ -70,7 +74,7 @@ export function admitHubs(
     if (at > now + CLOCK_TOLERANCE_MS) removals.set(pin, Math.min(at, heardBefore.get(pin) ?? now));
   const removed = all.filter((hub) => isRemoved(hub, removals, all, said));
   const hubs: Record<string, AdmittedHub> = Object.fromEntries(
-    Object.entries(known).filter(([, hub]) => !removed.includes(hub)),
+    Object.entries(present).filter(([, hub]) => !removed.includes(hub)),
   );
   const admitted: string[] = [];
   const refused: { hub: string; reason: string }[] = [];
@@ -110,7 +114,7 @@ export function admitHubs(
     }
   }
   if (strangers.length > 0) {
-    const roots = Object.values(hubs).flatMap((hub) => [hub.pins.current]);
+    const roots = Object.values(hubs).flatMap((hub) => pinsOf(hub.pins));
     // Newcomers bring their endorsements with them; those of others may lead to them.
     const statements = [...strangers.map(({ object }) => object), ...objects].flatMap((object) =>
       object.statements.slice(0, MOST_STATEMENTS_OF_ONE),
@@ -130,7 +134,30 @@ export function admitHubs(
       else admit(object, certificate, 'endorsed');
     }
   }
-  return { hubs, removed: removed.map((hub) => hub.name), removals, admitted, refused };
+  return { hubs, removed: removed.map((hub) => hub.name), removals, admitted, followed, refused };
+}
+
+/** What a hub that is known states of its own next key in its object, whoever brought it. */
+export function followObject(hub: AdmittedHub, objects: readonly HubObject[]): AdmittedHub {
+  const object = objects.find((one) => sameName(one.name, hub.name));
+  if (object === undefined) return hub;
+  const statements = object.statements.slice(0, MOST_STATEMENTS_OF_ONE);
+  const { pins, certificate } = followStatements(hub.pins, hub.fqdn, statements);
+  if (pins === hub.pins) return hub;
+  return { ...hub, pins, ...(certificate === undefined ? {} : { nextCertificate: certificate }) };
+}
+
+function followedHubs(
+  known: Readonly<Record<string, AdmittedHub>>,
+  objects: readonly HubObject[],
+): { readonly present: Readonly<Record<string, AdmittedHub>>; readonly followed: string[] } {
+  const followed: string[] = [];
+  const present = Object.entries(known).map(([key, hub]): [string, AdmittedHub] => {
+    const now = followObject(hub, objects);
+    if (now !== hub) followed.push(hub.name);
+    return [key, now];
+  });
+  return { present: Object.fromEntries(present), followed };
 }
 
 /**
@@ -143,13 +170,16 @@ function isRemoved(
   all: readonly AdmittedHub[],
   said: readonly Uint8Array[],
 ): boolean {
-  const at = removals.get(hub.pins.current);
-  if (at === undefined) return false;
+  // Whoever removed it may not have heard of its next key, or not have forgotten the former one.
+  const lineage = [...pinsOf(hub.pins), ...(hub.pins.former === undefined ? [] : [hub.pins.former])];
+  const times = lineage.flatMap((pin) => removals.get(pin) ?? []);
+  if (times.length === 0) return false;
+  const at = Math.max(...times);
   if (hub.admittedBy === 'bootstrap') return at > hub.admittedAt;
   if (at <= hub.admittedAt - CLOCK_TOLERANCE_MS) return false;
-  const others = all.map((one) => one.pins.current).filter((pin) => !removals.has(pin));
+  const others = all.flatMap((one) => pinsOf(one.pins)).filter((pin) => !removals.has(pin));
   const endorsed = endorsedMembers(others, said.slice(0, MOST_STATEMENTS), removals);
-  return !endorsed.some((member) => samePin(member.pin, hub.pins.current));
+  return !endorsed.some((member) => lineage.some((pin) => samePin(member.pin, pin)));
 }
 
 function certificateOf(object: HubObject): Certificate | undefined {

@@ -11,7 +11,7 @@ import { type Pin, samePin } from '../certificate/pin.ts';
 import { ESRA_CLOCK_TOLERANCE_MS } from './account.ts';
 import { nameKey, sameFqdn } from './account-name.ts';
 import { decodeAddressKeyRecord, openAddressKeyRecord, verifyAddressKeyRecord } from './address-key.ts';
-import { type Admission, admitHubs, type HubObject, type PushSession } from './admission.ts';
+import { type Admission, admitHubs, followObject, type HubObject, type PushSession } from './admission.ts';
 import { hasPin, withoutExpiredBootstrap } from './bind.ts';
 import {
   type AdmittedHub,
@@ -98,13 +98,15 @@ async function processArrival<T extends CredentialState>(
   const admission = admitHubs(store.value.hubs, arrival.hubs, arrival.session, now, heard);
   for (const { hub, reason } of admission.refused)
     refused.push({ what: `hub ${hub}`, code: 'credential.invalid', reason });
-  const opened = await openRecords(options, withAdmission(store.value, admission, now), arrival, now);
+  const admitted = withAdmission(store.value, admission, arrival.hubs, now);
+  const opened = await openRecords(options, admitted, arrival, now);
   refused.push(...opened.refused);
   const key = await openAddressKey(options, admission.hubs, arrival);
   refused.push(...key.refused);
   const news =
     admission.admitted.length > 0 ||
     admission.removed.length > 0 ||
+    admission.followed.length > 0 ||
     admission.removals.size > heard.length ||
     opened.records.length > 0 ||
     key.stored !== undefined;
@@ -112,7 +114,7 @@ async function processArrival<T extends CredentialState>(
     await store.update((draft) => {
       if (arrival.stillGood?.(draft) === false)
         throw new PosternError('refused', 'the account that pushed was taken away meanwhile');
-      let next = withAdmission(draft, admission, now);
+      let next = withAdmission(draft, admission, arrival.hubs, now);
       for (const one of opened.records) next = withRecord(next, one, now, options);
       return key.stored === undefined ? next : { ...next, addressKey: key.stored };
     });
@@ -120,6 +122,7 @@ async function processArrival<T extends CredentialState>(
   const installed = opened.records.map(({ record }) => record.userName);
   for (const hub of admission.admitted)
     log.info('hub admitted', { hub, by: findHub(admission.hubs, hub)?.admittedBy });
+  for (const hub of admission.followed) log.info('a hub has announced its next certificate', { hub });
   for (const hub of admission.removed)
     log.warn('hub removed: an admitted hub states that it has left the site', { hub });
   for (const name of installed) log.info('replication account installed', { account: name });
@@ -144,12 +147,19 @@ const MOST_REMOVALS = 256;
  * The state with hubs removed and admitted: the pair of a removed one ends with it; one that was set up anew, with another key, begins anew. What
  * was decided from an earlier state holds for this one, too: hubs that came in the meantime stay.
  */
-function withAdmission<T extends CredentialState>(state: T, admission: Admission, now: number): T {
+function withAdmission<T extends CredentialState>(
+  state: T,
+  admission: Admission,
+  objects: readonly HubObject[],
+  now: number,
+): T {
   let next: T = withoutExpiredBootstrap({ ...state, hubs: { ...state.hubs } }, now);
   for (const name of admission.removed) {
     next = withoutPair(next, name);
     delete next.hubs[nameKey(name)];
   }
+  for (const hub of admission.followed.flatMap((name) => findHub(next.hubs, name) ?? []))
+    next.hubs[nameKey(hub.name)] = followObject(hub, objects);
   for (const hub of admission.admitted.flatMap((name) => findHub(admission.hubs, name) ?? [])) {
     const before = findHub(next.hubs, hub.name);
     if (before === undefined || !hasPin(before, hub.pins.current)) next = withoutPair(next, hub.name);
@@ -209,7 +219,7 @@ async function openRecords<T extends CredentialState>(
     }
     const { record, number, hub } = reading;
     const pair = pairOf(next, hub.name);
-    if (pair.accounts.some((one) => one.recordId === record.id)) {
+    if (pair.accounts.some((one) => one.recordId === record.id || isResealed(record, number, one))) {
       unchanged.push(record.userName);
       continue;
     }
@@ -240,6 +250,19 @@ async function openRecords<T extends CredentialState>(
     }
   }
   return { records, unchanged, refused };
+}
+
+/** The same credential, sealed and signed again after a rollover. Nothing of it is looked at. */
+function isResealed(
+  record: CredentialRecord,
+  number: number,
+  account: EdgePair['accounts'][number],
+): boolean {
+  return (
+    account.number === number &&
+    account.effectiveAt === record.effectiveAt &&
+    account.expiresAt === record.expiresAt
+  );
 }
 
 /**

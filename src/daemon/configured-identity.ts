@@ -5,6 +5,8 @@ import { PosternError } from '../base/error.ts';
 import type { Files } from '../base/files.ts';
 import { checkBrought } from '../certificate/brought.ts';
 import { type Identity, loadIdentity } from '../certificate/identity.ts';
+import type { RolloverTimings } from '../certificate/rollover/rollover.ts';
+import type { RolloverTable } from '../config/field.ts';
 
 export interface ConfiguredIdentity {
   readonly key_file: string;
@@ -37,6 +39,14 @@ export function configuredIdentity(
     checkBrought(identity, { fqdn: fqdn.toLowerCase(), role, now: clock.now() });
     return identity;
   };
+}
+
+/** [rollover] as the rollover's driver takes it. */
+export function rolloverOptions({ validity, renew_before, overlap }: RolloverTable): {
+  readonly timings: RolloverTimings;
+  readonly validDays: number;
+} {
+  return { timings: { renewBeforeMs: renew_before, overlapMs: overlap }, validDays: validity / 86_400_000 };
 }
 
 async function resolved(path: string): Promise<string> {

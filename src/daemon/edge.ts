@@ -11,7 +11,7 @@ import { type EdgeDescription, removedEdgeTrust } from '../subscription/edge-sub
 import { type Node, openEdgeNode } from '../subscription/node.ts';
 import type { EdgeTrustState } from '../subscription/trust-state.ts';
 import type { RemovalService } from '../sync/edge/removal-service.ts';
-import { configuredIdentity } from './configured-identity.ts';
+import { configuredIdentity, rolloverOptions } from './configured-identity.ts';
 import { directoryRoutes } from './directory-routes.ts';
 import { ROLE } from './edge/access.ts';
 import { EDGE_OWN_ENTRIES, edgeStoreFolder } from './edge/base-entries.ts';
@@ -46,19 +46,16 @@ async function startEdge(config: EdgeConfig, parts: DaemonParts): Promise<void> 
     log,
     folder: config.data,
     fqdn: config.fqdn,
+    validDays: rolloverOptions(config.rollover).validDays,
     foreign: configured,
   });
   const trust = node.store;
   lifecycle.add('trust store', () => trust.close());
   const edge = describeEdge(config, node);
-  const { directory, store, lease, removals, credentials, pairs, renewals, lookups } = await openEdgeServices(
-    config,
-    edge,
-    trust,
-    parts,
-  );
+  const services = await openEdgeServices(config, edge, node, parts, configured);
+  const { directory, store, lease, removals, credentials, pairs, lookups, rollover } = services;
   const connections = await startListeners(
-    { config, directory, identity: node.identity, pairs, renewals, tables: lookups.tables(), clock, log },
+    { config, ...services, identity: () => node.identity, tables: lookups.tables(), clock, log },
     lifecycle,
   );
 
@@ -130,6 +127,7 @@ async function startEdge(config: EdgeConfig, parts: DaemonParts): Promise<void> 
   lifecycle.add('control socket', () => control.stop());
 
   const onDropped = (): Promise<void> => credentials.showAccounts();
+  rollover.start();
   lifecycle.add('expiry', watchExpiry({ trust, pairs, edge, directory, clock, log, onDropped }));
   log.info('edge is running', {
     edge: edge.name,
@@ -147,7 +145,9 @@ function describeEdge(
     name,
     fqdn: node.fqdn,
     port: listen.advertised_port ?? (listen.ldaps.kind === 'tcp' ? listen.ldaps.port : undefined),
-    identity: node.identity,
+    get identity() {
+      return node.identity;
+    },
     get sealingStatement() {
       return Buffer.from(node.store.value.sealingStatement);
     },

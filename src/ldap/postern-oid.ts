@@ -70,6 +70,8 @@ export const POSTERN_EXTENDED = {
   installCredential: `${POSTERN_ARC}.3.4`,
   /** A hub deletes an account of its own pair, or ends the pair. */
   retireCredential: `${POSTERN_ARC}.3.5`,
+  /** Hub and edge tell each other what they state of their keys, and by which pins they know each other. */
+  identities: `${POSTERN_ARC}.3.6`,
 } as const;
 
 export const POSTERN_CONTROL = {

@@ -188,10 +188,10 @@ async function startEdge(config: EdgeConfig, parts: DaemonParts) {
     policy: DEFAULT_PASSWORD_POLICY,
     productVersion: 'Postern test',
   };
-  const services = await openEdgeServices(config, edge, trust, parts);
-  const { directory, lookups, pairs, renewals } = services;
+  const services = await openEdgeServices(config, edge, node, parts);
+  const { lookups } = services;
   await startListeners(
-    { config, directory, identity: node.identity, pairs, renewals, tables: lookups.tables(), clock, log },
+    { config, ...services, identity: () => node.identity, tables: lookups.tables(), clock, log },
     lifecycle,
   );
   return { services, edge, trust };

@@ -143,16 +143,12 @@ describe('the rollover of an identity', () => {
   });
 
   it('every rule is in the cases above', () => {
-    for (const rule of ROLLOVER_RULES) {
-      const fits = CASES.some(
-        ([, state, event, now]) =>
-          ROLLOVER_RULES.find(
-            (one) =>
-              one.on.includes(event.type as never) && one.run(state, event, now, TIMINGS) !== undefined,
-          ) === rule,
-      );
-      expect(fits, rule.name).toBe(true);
-    }
+    const taken = CASES.map(([, state, event, now]) =>
+      ROLLOVER_RULES.find(
+        (rule) => rule.on.includes(event.type as never) && rule.run(state, event, now, TIMINGS) !== undefined,
+      ),
+    );
+    expect(ROLLOVER_RULES.filter((rule) => !taken.includes(rule)).map(({ name }) => name)).toEqual([]);
   });
 
   it('names those who are waited for', () => {

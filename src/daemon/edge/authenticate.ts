@@ -43,6 +43,8 @@ export interface AuthenticatorOptions {
   /** Resolves when credentials that arrived earlier have been dealt with. */
   readonly credentialsSettled: () => Promise<void>;
   readonly onAccountsChanged: () => void;
+  /** A hub has bound, with this key. */
+  readonly onBound: (hub: string, pin: Pin) => void;
 }
 
 /** Of a session with an account: its name, the hub it stands for, the key it proved. */
@@ -173,6 +175,7 @@ async function hubBind(
     };
   }
   const esra = { number, instance: call.instance };
+  options.onBound(hub, pin);
   if (bound.outcome === 'ok') await prove(options, { account, pin });
   session.notes.set(ACCOUNT_NOTE, { account, hub, pin, esra } satisfies SessionAccount);
   return {

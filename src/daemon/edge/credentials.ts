@@ -22,6 +22,7 @@ import {
   readTopologyObject,
   type TopologyObject,
 } from '../../subscription/topology-objects.ts';
+import { type Node, ownPins } from '../../subscription/node.ts';
 import type { EdgeTrustState } from '../../subscription/trust-state.ts';
 import { ROLE } from './access.ts';
 import { accountDn, isGood, type SessionAccount, sessionAccount } from './authenticate.ts';
@@ -32,12 +33,12 @@ export interface CredentialKeys extends RecordKeys {
 }
 
 export function credentialKeys(
-  trust: TrustStore<EdgeTrustState>,
+  { store: trust, identities }: Node<EdgeTrustState>,
   edge: EdgeDescription,
   random: Random,
 ): CredentialKeys {
   return {
-    edge: () => ({ name: edge.name, fqdn: edge.fqdn, pins: [edge.identity.pin] }),
+    edge: () => ({ name: edge.name, fqdn: edge.fqdn, pins: ownPins(identities) }),
     sealingKeys: () =>
       trust.value.sealingKeys.map(({ publicKey, privateKey }) => ({
         publicKey: Buffer.from(publicKey),

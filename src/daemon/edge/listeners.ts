@@ -13,6 +13,7 @@ import { DirectoryServer, READER_LIMITS, STRANGER_LIMITS, TRUSTED_LIMITS } from 
 import { EXTENDED } from '../../ldap/control.ts';
 import { POSTERN_EXTENDED } from '../../ldap/postern-oid.ts';
 import { LdapListener } from '../../ldap/server.ts';
+import type { ServerIdentity } from '../../ldap/tls-server.ts';
 import { SocketmapServer } from '../../lookup/socketmap-server.ts';
 import type { SocketmapTable } from '../../lookup/socketmap-table.ts';
 import type { EdgeTrustState } from '../../subscription/trust-state.ts';
@@ -20,13 +21,14 @@ import { ROLE } from './access.ts';
 import { sessionAccount } from './authenticate.ts';
 import type { Renewals } from './renewals.ts';
 
-/** What the perimeter-facing port answers to whoever has no account, or one that is not effective yet: the root DSE, and binds. */
+/** What the perimeter-facing port answers to whoever has no account, or one that is not effective yet: the root DSE, binds, and who this edge is now. */
 const STRANGER_OPERATIONS = new Set<string>([
   'bindRequest',
   'unbindRequest',
   'abandonRequest',
   'searchRequest',
   EXTENDED.whoAmI,
+  POSTERN_EXTENDED.identities,
 ]);
 /** A hub binds at once, and waits for its answer at most twice the longest throttle. */
 const STRANGER_TIMEOUT_MS = 60_000;
@@ -52,7 +54,9 @@ const HUB_OPERATIONS = new Set<string>([
 export interface ListenersOptions {
   readonly config: EdgeConfig;
   readonly directory: Directory;
-  readonly identity: Identity;
+  /** Asked again after `onIdentity` has called. */
+  readonly identity: () => Identity;
+  readonly onIdentity: (show: () => void) => void;
   readonly pairs: PairKeeper<EdgeTrustState>;
   readonly renewals: Renewals;
   readonly tables: ReadonlyMap<string, SocketmapTable>;
@@ -69,7 +73,10 @@ export async function startListeners(options: ListenersOptions, lifecycle: Lifec
     lifecycle.add(name, () => listener.stop());
     listeners.push(listener);
   };
-  const { key, cert } = tlsCredentials(identity);
+  const shown = (): ServerIdentity => {
+    const { key, cert } = tlsCredentials(identity());
+    return { key: key.toString('utf8'), certificate: cert };
+  };
   const hubs = new DirectoryServer({
     directory,
     vendorVersion: VERSION,
@@ -79,21 +86,20 @@ export async function startListeners(options: ListenersOptions, lifecycle: Lifec
         ? STRANGER_LIMITS
         : { ...TRUSTED_LIMITS, messageBytes: config.limits.message_bytes },
   });
-  await start(
-    new LdapListener({
-      address: ldapAddress(config.listen.ldaps),
-      tls: { identity: { key: key.toString('utf8'), certificate: cert } },
-      limits: {
-        connections: config.limits.connections,
-        connectionsPerSource: config.limits.connections_per_source,
-        strangerTimeoutMs: STRANGER_TIMEOUT_MS,
-      },
-      clock,
-      log: log.child('ldaps'),
-      accept: hubs.accept,
-    }),
-    'ldaps',
-  );
+  const perimeter = new LdapListener({
+    address: ldapAddress(config.listen.ldaps),
+    tls: { identity: shown() },
+    limits: {
+      connections: config.limits.connections,
+      connectionsPerSource: config.limits.connections_per_source,
+      strangerTimeoutMs: STRANGER_TIMEOUT_MS,
+    },
+    clock,
+    log: log.child('ldaps'),
+    accept: hubs.accept,
+  });
+  await start(perimeter, 'ldaps');
+  options.onIdentity(() => perimeter.setIdentity(shown()));
   const reader = { role: ROLE.localReader, dn: '', authorizationId: '' };
   const local = new DirectoryServer({
     directory,

@@ -1,6 +1,6 @@
 /** The edge directory with everything that judges and computes inside it: lease, write policy, credential service, lookups. */
 import { yieldToLoop } from '../../base/clock.ts';
-import type { TrustStore } from '../../certificate/trust-store.ts';
+import type { Identity } from '../../certificate/identity.ts';
 import type { EdgeConfig } from '../../config/edge-config.ts';
 import { PairKeeper } from '../../credential/pair-keeper.ts';
 import { DEFAULT_TIMINGS } from '../../credential/schedule.ts';
@@ -14,16 +14,20 @@ import {
 import { openStore, type RecordStore } from '../../directory/store/store.ts';
 import { POSTERN_CONTROL, POSTERN_EXTENDED } from '../../ldap/postern-oid.ts';
 import type { EdgeDescription } from '../../subscription/edge-subscription.ts';
+import type { Node } from '../../subscription/node.ts';
+import { RolloverKeeper } from '../../subscription/rollover-keeper.ts';
 import type { EdgeTrustState } from '../../subscription/trust-state.ts';
 import { ContentService } from '../../sync/edge/content-service.ts';
 import { LeaseService } from '../../sync/edge/lease-service.ts';
 import { RemovalService } from '../../sync/edge/removal-service.ts';
 import { WritePolicy } from '../../sync/edge/write-policy.ts';
+import { rolloverOptions } from '../configured-identity.ts';
 import type { DaemonParts } from '../frame.ts';
 import { readSchema } from '../schema-files.ts';
 import { EDGE_ACCESS, ROLE } from './access.ts';
 import { createAuthenticator, sessionAccount } from './authenticate.ts';
 import { EDGE_CONTEXTS, edgeStoreFolder, ensureBaseEntries } from './base-entries.ts';
+import { EdgeCertificates } from './certificates.ts';
 import { credentialKeys, Credentials } from './credentials.ts';
 import { isOver } from './expiry.ts';
 import { forgetLoad } from './data.ts';
@@ -41,14 +45,21 @@ export interface EdgeServices {
   readonly pairs: PairKeeper<EdgeTrustState>;
   readonly renewals: Renewals;
   readonly lookups: Lookups;
+  readonly certificates: EdgeCertificates;
+  /** Of this edge's own certificate. To be started when everything listens. */
+  readonly rollover: RolloverKeeper<EdgeTrustState>;
+  /** Called when another certificate is to be shown. */
+  readonly onIdentity: (show: () => void) => void;
 }
 
 export async function openEdgeServices(
   config: EdgeConfig,
   edge: EdgeDescription,
-  trust: TrustStore<EdgeTrustState>,
+  node: Node<EdgeTrustState>,
   parts: DaemonParts,
+  configured?: () => Promise<Identity>,
 ): Promise<EdgeServices> {
+  const trust = node.store;
   const { files, clock, random, log, lifecycle, onFatal } = parts;
   const schema = await readSchema(files, config.directory.schema);
   const folder = edgeStoreFolder(config.data);
@@ -71,7 +82,7 @@ export async function openEdgeServices(
   });
   const { most, quiet } = config.recovery;
   const timings = { ...DEFAULT_TIMINGS, recoveries: most, recoveryQuietMs: quiet };
-  const recordKeys = credentialKeys(trust, edge, random);
+  const recordKeys = credentialKeys(node, edge, random);
   const show = (): void => {
     credentials.showAccounts().catch((error: unknown) => log.error('showing the accounts failed', { error }));
   };
@@ -104,6 +115,36 @@ export async function openEdgeServices(
     clock,
     log: log.child('pairs'),
   });
+  const certificates: EdgeCertificates = new EdgeCertificates({
+    node,
+    keeper: () => rollover,
+    overlapMs: config.rollover.overlap,
+    clock,
+    log: log.child('certificates'),
+  });
+  const listening: (() => void)[] = [];
+  const rollover = new RolloverKeeper<EdgeTrustState>({
+    node,
+    folder: config.data,
+    ...rolloverOptions(config.rollover),
+    files,
+    clock,
+    random,
+    log: log.child('certificates'),
+    facts: () => certificates.facts(),
+    configured,
+    care: () => certificates.settle(),
+    onChange: (what) => {
+      if (what === 'announced') return;
+      for (const show of listening) show();
+      const stated = ensureBaseEntries(directory, edge);
+      stated.catch((error: unknown) => log.error('what this edge states could not be written', { error }));
+      if (what === 'switched')
+        // Each comes back at once, and proves by that that it knows the new key. The answer to whoever caused this goes out first.
+        void yieldToLoop().then(() => directory.terminate(({ connection }) => connection.kind === 'tls'));
+    },
+  });
+  lifecycle.add('certificates', () => rollover.stop());
   const hooks: DirectoryHooks = {
     authenticate: createAuthenticator({
       directory: current,
@@ -116,6 +157,7 @@ export async function openEdgeServices(
       log: log.child('bind'),
       credentialsSettled: () => credentials.settled(),
       onAccountsChanged: show,
+      onBound: (hub, pin) => certificates.bound(hub, pin),
     }),
     controls: [POSTERN_CONTROL.idempotent, POSTERN_CONTROL.instance],
     beforeCommit: (session, updates, inTransaction) => {
@@ -135,6 +177,7 @@ export async function openEdgeServices(
         return removals.handle(value);
       },
       [POSTERN_EXTENDED.installCredential]: ({ value }, session) => renewals.install(value, session),
+      [POSTERN_EXTENDED.identities]: ({ value }, session) => certificates.handle(value, session),
       [POSTERN_EXTENDED.retireCredential]: ({ value }, session) => renewals.retire(value, session),
     },
     searchGate: createSearchGate(current, () => lookups),
@@ -162,7 +205,19 @@ export async function openEdgeServices(
   await ensureBaseEntries(directory, edge);
   await pairs.start();
   await credentials.showAccounts();
-  return { directory, store, lease, removals, credentials, pairs, renewals, lookups };
+  return {
+    directory,
+    store,
+    lease,
+    removals,
+    credentials,
+    pairs,
+    renewals,
+    lookups,
+    certificates,
+    rollover,
+    onIdentity: (show) => void listening.push(show),
+  };
 }
 
 /** Values that are computed when they are read. */
