@@ -17,6 +17,7 @@ import { createIdentity, tlsCredentials } from '../../src/certificate/identity.t
 import { createSealingKeyPair } from '../../src/certificate/sealing.ts';
 import { decodeAddressKeyRecord, openAddressKeyRecord } from '../../src/credential/address-key.ts';
 import type { HubNode } from '../../src/credential/issue.ts';
+import { instanceControl } from '../../src/credential/renewal-messages.ts';
 import { decodeCredentialRecord, openCredentialRecord } from '../../src/credential/record.ts';
 import { type AddressHasher, createAddressHasher } from '../../src/directory/address/hasher.ts';
 import { connectLdap, type LdapClient } from '../../src/ldap/client.ts';
@@ -173,7 +174,7 @@ export async function makeHubNode(name: string): Promise<HubNode> {
   };
 }
 
-function connectTo(port: number, node: HubNode | undefined): Promise<LdapClient> {
+export function connectTo(port: number, node: HubNode | undefined): Promise<LdapClient> {
   const credentials = node === undefined ? undefined : tlsCredentials(node.identity);
   return connectLdap({
     target: { kind: 'tcp', host: '127.0.0.1', port, tls: true },
@@ -201,11 +202,13 @@ export function tlsSocket(port: number, options: object = {}): Promise<TLSSocket
 }
 
 export class RogueHub {
-  readonly #site: Deployment;
+  readonly #site: Pick<Deployment, 'ldapsPort'>;
+  readonly #instance = randomBytes(16).toString('hex');
+  #calls = 0;
   readonly node: HubNode;
   readonly plan: ImportPlan;
 
-  constructor(site: Deployment, node: HubNode, plan: ImportPlan) {
+  constructor(site: Pick<Deployment, 'ldapsPort'>, node: HubNode, plan: ImportPlan) {
     this.#site = site;
     this.node = node;
     this.plan = plan;
@@ -271,7 +274,8 @@ export class RogueHub {
     const { userName, password } = await this.password(kind);
     const client = await connectTo(this.#site.ldapsPort, as);
     try {
-      await client.bind(`cn=${userName},cn=Accounts`, password);
+      const call = instanceControl({ instance: this.#instance, counter: ++this.#calls });
+      await client.bind(`cn=${userName},cn=Accounts`, password, { controls: [call] });
     } catch (error) {
       client.destroy();
       throw error;
