@@ -77,6 +77,8 @@ export type ErrorCode =
   | 'vici.too-large'
   // IPsec policies
   | 'ipsec.guard'
+  | 'ipsec.kernel'
+  | 'ipsec.settings'
   | 'ipsec.trial'
   | 'ipsec.peer'
   // daemons

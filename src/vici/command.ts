@@ -206,7 +206,7 @@ export async function getCounters(
 export interface InitiateRequest {
   readonly connection: string;
   readonly child: string;
-  /** How long charon waits for the result; 0 for ever. Not -1: a refusal as duplicate would go unreported. */
+  /** How long charon waits for the result; 0 for ever. -1 not at all: then nothing tells of a failure but the absence of the association. */
   readonly timeoutMs: number;
 }
 
@@ -225,8 +225,9 @@ export interface TerminateRequest {
   readonly childId?: number;
   readonly connection?: string;
   readonly child?: string;
-  /** Do not wait for the peer's answer to the DELETE (beyond `timeoutMs`). */
+  /** Do not wait for the peer's answer to the DELETE, or with a time above 0 only so long. */
   readonly force: boolean;
+  /** 0: until the peer has answered (at once with `force`); -1: not at all. */
   readonly timeoutMs: number;
 }
 
@@ -272,7 +273,8 @@ export async function uninstallTrap(charon: ViciCaller, connection: string, chil
 
 /** charon itself ends the wait; we wait a little longer, and without end where charon does. */
 function patience(timeoutMs: number): CallOptions {
-  return { timeoutMs: timeoutMs <= 0 ? 2 ** 31 - 1 : timeoutMs + 15_000 };
+  if (timeoutMs < 0) return {};
+  return { timeoutMs: timeoutMs === 0 ? 2 ** 31 - 1 : timeoutMs + 15_000 };
 }
 
 async function demand(

@@ -1,0 +1,34 @@
+/** What charon's log says about a connection that does not come up, in our words. Pure; a hint for people, nothing is decided by it. */
+
+const REASONS: readonly (readonly [pattern: RegExp, reason: string])[] = [
+  [/^giving up after \d+ retransmits/, 'the peer does not answer'],
+  [
+    /^no (?:trusted .* public key|private key) found for/,
+    'the peer is not who it must be (its certificate is not pinned here), or our own key is missing',
+  ],
+  [
+    /^received AUTHENTICATION_FAILED/,
+    'the peer does not accept this host (our certificate is not pinned there)',
+  ],
+  [/^signature validation failed/, 'the peer does not have the key of its certificate'],
+  [/subject certificate invalid/, 'the certificate has expired, or is not valid yet'],
+  [/^received NO_PROPOSAL_CHOSEN/, 'the two sides have no algorithms in common'],
+  [/^received TS_UNACCEPTABLE/, 'the peer does not protect the same ports'],
+  [/^received INVALID_KE_PAYLOAD/, 'the peer wants another key exchange (tried again by itself)'],
+  [
+    /unable to install (?:inbound|outbound|IPsec)/,
+    'the kernel refused the association (are ESP and its ciphers in this kernel?)',
+  ],
+  [/^error writing to socket|^sending failed|Network is unreachable/, 'this host has no route to the peer'],
+  [/^peer didn't accept transport mode/i, 'the peer does not offer transport mode'],
+];
+
+export interface LogLine {
+  readonly connection: string;
+  readonly reason: string;
+}
+
+/** Undefined for what says nothing about a failure. */
+export function reasonOf(message: string): string | undefined {
+  return REASONS.find(([pattern]) => pattern.test(message))?.[1];
+}
