@@ -84,9 +84,7 @@ function everythingRules(scope: GuardScope, direction: Direction, end: string): 
 /** A back-end towards everybody who is no peer. */
 function anybodyRules(scope: GuardScope, direction: Direction, end: string): string[] {
   const word = portWord(scope, direction);
-  const clear = byFamily(scope.clearFrom.map(({ text }) => text)).map(
-    ({ address }) => `${address(direction)} accept`,
-  );
+  const clear = byFamily(scope.clearFrom).map(({ address }) => `${address(direction)} accept`);
   const tcp = (keep: (one: Ports) => boolean): Ports[] =>
     scope.anybody.filter((one) => one.protocol === TCP && keep(one));
   const split = tcp(() => true).flatMap(splitAtEphemeral);

@@ -94,8 +94,8 @@ function anybodyPolicies(scope: GuardScope): string[] {
   );
   if (ports.length === 0) return [];
   return [
-    ...scope.clearFrom.flatMap(({ text, family }) =>
-      portPolicies(scope, { text, any: family === 'ipv4' ? '0.0.0.0/0' : '::/0' }, ports, 'allow'),
+    ...scope.clearFrom.flatMap((text) =>
+      portPolicies(scope, { text, any: familyOf(text) === 'ipv4' ? '0.0.0.0/0' : '::/0' }, ports, 'allow'),
     ),
     ...['0.0.0.0/0', '::/0'].flatMap((any) => portPolicies(scope, { text: any, any }, ports, 'block')),
   ];

@@ -2,7 +2,7 @@
  * What the guard drops when it is not inside ESP: the policy seen from a place that knows neither charon nor associations. Pure; how it is written
  * for nft or XFRM stands beside it.
  */
-import { holds, type Network } from '../policy/address.ts';
+import { holds, parseNetwork } from '../policy/address.ts';
 import { endsOf, familiesOf } from '../policy/compile.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { Ports } from '../policy/protection.ts';
@@ -19,7 +19,8 @@ export interface GuardScope {
   readonly anybody: readonly Ports[];
   /** Addresses of peers with whom everything is protected. */
   readonly everything: readonly string[];
-  readonly clearFrom: readonly Network[];
+  /** Networks, as text. */
+  readonly clearFrom: readonly string[];
   readonly sshPorts: readonly number[];
 }
 
@@ -56,7 +57,7 @@ export function guardScope(policy: Policy): GuardScope {
         ? []
         : mergePorts(policy.own.flatMap(({ protections }) => protections.flatMap(({ ports }) => ports))),
     everything: [...everything].sort(),
-    clearFrom: policy.clearFrom,
+    clearFrom: policy.clearFrom.map(({ text }) => text),
     sshPorts: policy.sshPorts,
   };
 }
@@ -133,9 +134,16 @@ export function guardDrops(scope: GuardScope, packet: ClearPacket): string | und
     return scope.service === 'peer'
       ? `port ${servicePort} of the back-end ${packet.peer} is protected`
       : `port ${servicePort} of this host is protected towards ${packet.peer}`;
-  if (!isOf(scope.anybody) || scope.clearFrom.some((network) => holds(network, packet.peer)))
-    return undefined;
+  if (!isOf(scope.anybody) || clearNetwork(scope, packet.peer) !== undefined) return undefined;
   if (packet.protocol === TCP && servicePort >= FIRST_EPHEMERAL && !(packet.incoming && packet.opens))
     return undefined;
   return `port ${servicePort} of this host is protected, and ${packet.peer} is no peer and in no network of clear_from`;
+}
+
+/** The network of clear_from that holds an address. */
+export function clearNetwork(scope: GuardScope, address: string): string | undefined {
+  return scope.clearFrom.find((text) => {
+    const network = parseNetwork(text);
+    return network !== undefined && holds(network, address);
+  });
 }

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { BACK_END, FRONT_END, policyOf } from '../../../test/support/ipsec-policy.ts';
-import { compile } from './compile.ts';
+import { viewOf } from '../state/policy-state.ts';
 import { explain, readPacket, type Verdict } from './explain.ts';
 
 function ask(toml: string, source: string, destination: string, port: string, sourcePort?: number): Verdict {
   const policy = policyOf(toml);
-  return explain(policy, compile(policy), readPacket(source, destination, port, sourcePort));
+  return explain(viewOf(policy), readPacket(source, destination, port, sourcePort));
 }
 const EVERYTHING = FRONT_END.replace('["passwords"]', '["everything"]');
 const DIRECTORY = BACK_END.replace('["passwords"]', '["directory"]');

@@ -1,10 +1,8 @@
 /** What would happen to a packet under a policy, and why: the answer of `postern ipsec explain`. Pure. */
 import { PosternError } from '../../base/error.ts';
 import type { AddressFamily, DesiredBypass, DesiredChild, DesiredConnection, Selector } from '../desired.ts';
-import { type ClearPacket, guardDrops, guardScope } from '../guard/scope.ts';
-import { canonicalAddress, familyOf, holds } from './address.ts';
-import type { CompiledState } from './compile.ts';
-import type { Policy } from './policy.ts';
+import { type ClearPacket, clearNetwork, guardDrops, type GuardScope } from '../guard/scope.ts';
+import { canonicalAddress, familyOf } from './address.ts';
 import { TCP, UDP } from './protection.ts';
 
 export interface Packet {
@@ -62,8 +60,17 @@ export function readPacket(
   return { source: from, destination: to, protocol, sourcePort: 0, destinationPort: 0 };
 }
 
-export function explain(policy: Policy, compiled: CompiledState, packet: Packet): Verdict {
-  const own = new Set(policy.own.flatMap(({ addresses }) => Object.values(addresses)));
+/** What of a policy decides about a packet. */
+export interface PolicyView {
+  /** This host's addresses. */
+  readonly own: readonly string[];
+  readonly connections: readonly DesiredConnection[];
+  readonly bypasses: readonly DesiredBypass[];
+  readonly guard: GuardScope;
+}
+
+export function explain(view: PolicyView, packet: Packet): Verdict {
+  const own = new Set(view.own);
   const incoming = !own.has(packet.source);
   if (incoming && !own.has(packet.destination))
     return {
@@ -80,7 +87,7 @@ export function explain(policy: Policy, compiled: CompiledState, packet: Packet)
     return { outcome: 'bypassed', because: 'key exchange and ESP are what protection is made of' };
   const at = (one: Selector, end: End): boolean => matches(one, end, packet.protocol);
 
-  const bypass = firstMatch(compiled.bypasses, family, (one) => pairOf(one, ownEnd, peerEnd, at));
+  const bypass = firstMatch(view.bypasses, family, (one) => pairOf(one, ownEnd, peerEnd, at));
   if (bypass !== undefined)
     return {
       outcome: 'bypassed',
@@ -88,27 +95,26 @@ export function explain(policy: Policy, compiled: CompiledState, packet: Packet)
       selectors: bypass.pair,
       because: '"everything" leaves management, VRRP and neighbour discovery alone',
     };
-  for (const connection of compiled.connections) {
+  for (const connection of view.connections) {
     const child = firstMatch(
       connection.children.map((one) => ({ ...one, family: connection.family })),
       family,
       (one) => pairOf(one, ownEnd, peerEnd, at),
     );
-    if (child !== undefined) return protectedBy(policy, connection, child.item, child.pair);
+    if (child !== undefined) return protectedBy(view, connection, child.item, child.pair);
   }
-  return guardVerdict(policy, packet, incoming, ownEnd, peerEnd);
+  return guardVerdict(view, packet.protocol, incoming, ownEnd, peerEnd);
 }
 
 function protectedBy(
-  policy: Policy,
+  view: PolicyView,
   connection: DesiredConnection,
   child: DesiredChild,
   selectors: readonly [string, string],
 ): Verdict {
-  const without =
-    policy.stage === 'guarded'
-      ? 'without an association it waits for one, and the guard drops what would leave in clear'
-      : 'the guard does not drop yet (stage "traps")';
+  const without = view.guard.drops
+    ? 'without an association it waits for one, and the guard drops what would leave in clear'
+    : 'the guard does not drop yet';
   return {
     outcome: 'protected',
     connection: connection.name,
@@ -118,11 +124,11 @@ function protectedBy(
   };
 }
 
-function guardVerdict(policy: Policy, packet: Packet, incoming: boolean, own: End, peer: End): Verdict {
-  const scope = guardScope(policy);
+function guardVerdict(view: PolicyView, protocol: number, incoming: boolean, own: End, peer: End): Verdict {
+  const scope = view.guard;
   const clear: ClearPacket = {
     peer: peer.address,
-    protocol: packet.protocol,
+    protocol,
     ownPort: own.port,
     peerPort: peer.port,
     incoming,
@@ -132,14 +138,14 @@ function guardVerdict(policy: Policy, packet: Packet, incoming: boolean, own: En
   if (reason !== undefined)
     return scope.drops
       ? { outcome: 'dropped', because: reason }
-      : { outcome: 'untouched', because: `${reason}, but in stage "${policy.stage}" the guard only counts` };
-  const network = policy.clearFrom.find((one) => holds(one, peer.address));
+      : { outcome: 'untouched', because: `${reason}, but at this stage the guard only counts` };
+  const network = clearNetwork(scope, peer.address);
   return {
     outcome: 'untouched',
     because:
       network === undefined
         ? 'no protection names it'
-        : `${peer.address} is in ${network.text}, which clear_from lets through`,
+        : `${peer.address} is in ${network}, which clear_from lets through`,
   };
 }
 
