@@ -238,10 +238,8 @@ export class Reconciler implements AsyncDisposable {
         cause instanceof PosternError
           ? cause
           : new PosternError('internal', 'a look at charon failed', { cause });
-      if (
-        !isPosternError(error, 'vici.closed', 'vici.unreachable') &&
-        error.message !== this.#lookError?.message
-      )
+      const isAway = error.code === 'vici.closed' || error.code === 'vici.unreachable';
+      if (!isAway && error.message !== this.#lookError?.message)
         log.error('charon cannot be brought in line with the policy', { error });
       this.#lookError = error;
       this.#thorough = true;
