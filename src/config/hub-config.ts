@@ -23,7 +23,7 @@ const configurationTable = z.strictObject({ ...serverShape, base: z.string() }).
 
 const sourceTable = z
   .strictObject({
-    kind: z.enum(['openldap', 'active-directory', 'ldif']),
+    kind: z.enum(['openldap', 'active-directory', '389ds', 'ldif']),
     ...serverShape,
     /** Not for ldif. */
     url: serverShape.url.optional(),

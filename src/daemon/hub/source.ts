@@ -6,6 +6,7 @@ import { normaliseAddress } from '../../directory/address/address.ts';
 import { attributesOf, createMapper, type Mapper } from '../../sync/mapping/mapping.ts';
 import { MAPPING_PRESETS, mappingIdentity, type MappingRules } from '../../sync/mapping/preset.ts';
 import { activeDirectoryFeed } from '../../sync/source/active-directory/feed.ts';
+import { ds389Feed } from '../../sync/source/ds389.ts';
 import { ldifFeed } from '../../sync/source/ldif-file.ts';
 import { openLdapFeed } from '../../sync/source/openldap.ts';
 import type { Feed } from '../../sync/source/source.ts';
@@ -55,6 +56,7 @@ async function feedOf(source: SourceConfig, rules: MappingRules, clock: Clock): 
   const server = await openServerTable('source', { ...source, url });
   const common = { ...server, base, filter, attributes: attributesOf(rules), mapping, clock };
   if (source.kind === 'openldap') return openLdapFeed(common);
+  if (source.kind === '389ds') return ds389Feed(common);
   return activeDirectoryFeed({
     ...common,
     urls: [url, ...source.fallback_urls],
