@@ -8,7 +8,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { systemClock } from '../../src/base/clock.ts';
+import { type Clock, systemClock } from '../../src/base/clock.ts';
 import { systemFiles } from '../../src/base/files.ts';
 import { Lifecycle } from '../../src/base/lifecycle.ts';
 import { silentLog } from '../../src/base/log.ts';
@@ -19,10 +19,12 @@ import { DEFAULT_PASSWORD_POLICY } from '../../src/credential/password.ts';
 import { startListeners } from '../../src/daemon/edge/listeners.ts';
 import { type EdgeServices, openEdgeServices } from '../../src/daemon/edge/services.ts';
 import type { DaemonParts } from '../../src/daemon/frame.ts';
+import type { TrustStore } from '../../src/certificate/trust-store.ts';
 import { embedded } from '../../src/daemon/hub/configuration.ts';
 import type { Directory } from '../../src/directory/directory.ts';
 import { createMemoryStore } from '../../src/directory/store/store.ts';
 import { createSubscription, type EdgeDescription } from '../../src/subscription/edge-subscription.ts';
+import type { EdgeTrustState } from '../../src/subscription/trust-state.ts';
 import { readSubscriptionFile } from '../../src/subscription/file-reader.ts';
 import { openEdgeNode, openHubNode } from '../../src/subscription/node.ts';
 import type { Mirror } from '../../src/sync/mirror/mirror.ts';
@@ -41,6 +43,12 @@ export class LinkedSite implements AsyncDisposable {
   readonly services: EdgeServices;
   readonly organisation: Organisation;
   readonly mirror: Mirror;
+  readonly ldapsPort: number;
+  /** The edge's. */
+  readonly trust: TrustStore<EdgeTrustState>;
+  readonly clock: Clock;
+  /** Makes another subscription file. */
+  readonly file: () => Promise<Buffer>;
   /** Names of entries that were written on the edge, in order; cn=Sync and cn=Accounts left out. */
   readonly written: string[] = [];
   readonly #lifecycle: Lifecycle;
@@ -52,10 +60,16 @@ export class LinkedSite implements AsyncDisposable {
     organisation: Organisation,
     mirror: Mirror,
     lifecycle: Lifecycle,
+    edge: Pick<LinkedSite, 'ldapsPort' | 'trust' | 'clock' | 'file'>,
   ) {
     this.services = services;
     this.organisation = organisation;
     this.mirror = mirror;
+    this.ldapsPort = edge.ldapsPort;
+    this.trust = edge.trust;
+    this.clock = edge.clock;
+    this.trust = edge.trust;
+    this.file = edge.file;
     this.#lifecycle = lifecycle;
     services.directory.onChange((changes) => {
       for (const { before, after } of changes) {
@@ -70,9 +84,12 @@ export class LinkedSite implements AsyncDisposable {
   }
 
   /** An edge that listens, and a hub that has imported its file; no link yet. */
-  static async start(edgeTable: Record<string, unknown> = {}): Promise<LinkedSite> {
+  static async start(
+    edgeTable: Record<string, unknown> = {},
+    clock: Clock = systemClock,
+  ): Promise<LinkedSite> {
     const lifecycle = new Lifecycle(silentLog);
-    const parts = partsOf(lifecycle);
+    const parts = partsOf(lifecycle, clock);
     const data = await mkdtemp(join(tmpdir(), 'postern-linked-'));
     lifecycle.add('folder', () => rm(data, { recursive: true, force: true }));
     const [port] = await freePorts();
@@ -84,18 +101,18 @@ export class LinkedSite implements AsyncDisposable {
       ...edgeTable,
     });
     const { services, edge, trust } = await startEdge(config, parts);
-    const organisation = await makeOrganisation();
-    const { bytes } = await createSubscription(
-      { store: trust, edge, clock: systemClock, random: systemRandom, log: silentLog },
-      {},
-    );
+    const organisation = await makeOrganisation(clock);
+    const file = async (): Promise<Buffer> => {
+      const around = { store: trust, edge, clock, random: systemRandom, log: silentLog };
+      return (await createSubscription(around, {})).bytes;
+    };
     await organisation.importSubscription({
-      file: readSubscriptionFile(bytes),
-      now: systemClock.now(),
+      file: readSubscriptionFile(await file()),
+      now: clock.now(),
       random: systemRandom,
     });
     const mirror = openTestMirror(createMemoryStore());
-    return new LinkedSite(services, organisation, mirror, lifecycle);
+    return new LinkedSite(services, organisation, mirror, lifecycle, { ldapsPort: port, trust, clock, file });
   }
 
   /** A link of this hub; `change` for what is to be different. Stopped with the site. */
@@ -104,11 +121,11 @@ export class LinkedSite implements AsyncDisposable {
       standsBy: () => false,
       name: NAME,
       hubName: 'hub1',
-      target: () => this.organisation.target(NAME, systemClock.now()),
-      onEstablished: () => this.organisation.established(NAME, systemClock.now()),
+      target: () => this.organisation.target(NAME, this.clock.now()),
+      onEstablished: () => this.organisation.established(NAME, this.clock.now()),
       mirror: this.mirror,
       lastConfirmed: () => undefined,
-      clock: systemClock,
+      clock: this.clock,
       random: systemRandom,
       log: silentLog,
       lockMs: 60_000,
@@ -160,10 +177,10 @@ export function linkIs(link: EdgeLink, fits: (status: LinkStatus) => boolean): P
   });
 }
 
-function partsOf(lifecycle: Lifecycle): DaemonParts {
+function partsOf(lifecycle: Lifecycle, clock: Clock): DaemonParts {
   return {
     files: systemFiles,
-    clock: systemClock,
+    clock,
     random: systemRandom,
     log: silentLog,
     lifecycle,
@@ -197,10 +214,10 @@ async function startEdge(config: EdgeConfig, parts: DaemonParts) {
   return { services, edge, trust };
 }
 
-async function makeOrganisation(): Promise<Organisation> {
+async function makeOrganisation(clock: Clock): Promise<Organisation> {
   const node = await openHubNode({
     files: new FakeFiles(),
-    clock: systemClock,
+    clock,
     random: systemRandom,
     log: silentLog,
     folder: '/var/lib/hub1',
