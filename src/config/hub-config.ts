@@ -23,7 +23,7 @@ const configurationTable = z.strictObject({ ...serverShape, base: z.string() }).
 
 const sourceTable = z
   .strictObject({
-    kind: z.enum(['openldap', 'active-directory', '389ds', 'ldif']),
+    kind: z.enum(['openldap', 'active-directory', '389ds', 'ldap', 'ldif']),
     ...serverShape,
     /** Not for ldif. */
     url: serverShape.url.optional(),
@@ -33,7 +33,11 @@ const sourceTable = z
     fallback_after: duration('5min'),
     /** active-directory: how changes are asked for; auto is DirSync where the account may use it. */
     changes: z.enum(['auto', 'dirsync', 'usn']).default('auto'),
-    /** active-directory: longest pause between two questions for changes; a notification asks at once. */
+    /** ldap: the attribute that names an entry for ever, 16 octets or their hexadecimal digits. */
+    unique_id: z.string().default('entryUUID'),
+    /** ldap: how often everything is read, which alone shows what was deleted. */
+    full: duration('1h'),
+    /** active-directory, ldap: longest pause between two questions for changes; a notification asks at once. */
     poll: duration('15s'),
     /** active-directory: a position older than this is not gone on from; everything is read then. */
     cookie_validity: duration('21d'),

@@ -12,6 +12,7 @@ const DURATION_KEYS = new Set([
   'site',
   'fallback_after',
   'poll',
+  'full',
   'cookie_validity',
   'lock',
   'quiet',

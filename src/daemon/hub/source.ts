@@ -9,6 +9,7 @@ import { activeDirectoryFeed } from '../../sync/source/active-directory/feed.ts'
 import { ds389Feed } from '../../sync/source/ds389.ts';
 import { ldifFeed } from '../../sync/source/ldif-file.ts';
 import { openLdapFeed } from '../../sync/source/openldap.ts';
+import { pollingFeed } from '../../sync/source/polling.ts';
 import type { Feed } from '../../sync/source/source.ts';
 import { openServerTable } from './server-table.ts';
 
@@ -57,12 +58,15 @@ async function feedOf(source: SourceConfig, rules: MappingRules, clock: Clock): 
   const common = { ...server, base, filter, attributes: attributesOf(rules), mapping, clock };
   if (source.kind === 'openldap') return openLdapFeed(common);
   if (source.kind === '389ds') return ds389Feed(common);
+  const pollEveryMs = source.poll;
+  if (source.kind === 'ldap')
+    return pollingFeed({ ...common, pollEveryMs, uniqueId: source.unique_id, fullEveryMs: source.full });
   return activeDirectoryFeed({
     ...common,
     urls: [url, ...source.fallback_urls],
     nextAfterMs: source.fallback_after,
     changes: source.changes,
-    pollEveryMs: source.poll,
+    pollEveryMs,
     cookieValidityMs: source.cookie_validity,
   });
 }

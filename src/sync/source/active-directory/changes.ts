@@ -7,10 +7,11 @@ import type { LdapClient, SearchItem } from '../../../ldap/client.ts';
 import { CONTROL, findControl } from '../../../ldap/control.ts';
 import type { Filter } from '../../../ldap/message.ts';
 import { entryAttributes } from '../entry-attributes.ts';
+import { pages } from '../pages.ts';
 import { readUsn } from './controller.ts';
 import { swapGuid } from './object-guid.ts';
 import type { AdPosition } from './position.ts';
-import { pages, readSome } from './read-entries.ts';
+import { readSome } from './read-entries.ts';
 
 export interface Change {
   readonly guid: Buffer;

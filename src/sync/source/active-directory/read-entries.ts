@@ -3,11 +3,10 @@
  * 3.1.1.3.1.3.3) is fetched to its end, so what is handed on is whole or nothing is.
  */
 import { PosternError } from '../../../base/error.ts';
-import type { LdapClient, SearchItem, SearchParameters } from '../../../ldap/client.ts';
-import { decodePagedResults, encodePagedResults } from '../../../ldap/control-values.ts';
-import { CONTROL, findControl } from '../../../ldap/control.ts';
-import type { Attribute, Control, Filter, SearchResultEntry } from '../../../ldap/message.ts';
+import type { LdapClient, SearchItem } from '../../../ldap/client.ts';
+import type { Attribute, Filter, SearchResultEntry } from '../../../ldap/message.ts';
 import { entryAttributes } from '../entry-attributes.ts';
+import { pages } from '../pages.ts';
 import type { SourceEntry } from '../source.ts';
 import { swapGuid } from './object-guid.ts';
 
@@ -17,34 +16,11 @@ export interface EntryQuery {
   readonly attributes: readonly string[];
 }
 
-/** What Active Directory gives at once unless its policy says otherwise (MaxPageSize). */
-const PAGE = 1000;
 /** GUIDs asked for in one filter. */
 const GUIDS_A_SEARCH = 100;
 /** Ranges of one attribute; at 1,500 values each this is more than anybody's list of members. */
 const MOST_RANGES = 10_000;
 const RANGE = /^([^;]+);range=(\d{1,9})-(\d{1,9}|\*)$/i;
-
-/** Items of a search, page by page. Throws as the search does; a page that does not come is a failure, never an end. */
-export async function* pages(
-  client: LdapClient,
-  parameters: SearchParameters,
-  signal: AbortSignal,
-  controls: readonly Control[] = [],
-): AsyncGenerator<readonly SearchItem[], void, undefined> {
-  let cookie = Buffer.alloc(0);
-  do {
-    const paged = {
-      oid: CONTROL.pagedResults,
-      critical: true,
-      value: encodePagedResults({ size: PAGE, cookie }),
-    };
-    const search = client.search(parameters, { controls: [paged, ...controls], signal });
-    yield* search.batches();
-    const { controls: answers } = await search.done;
-    cookie = Buffer.from(decodePagedResults(findControl(answers, CONTROL.pagedResults)?.value).cookie);
-  } while (cookie.length > 0);
-}
 
 /** Every entry of `query`. */
 export async function* readAll(
