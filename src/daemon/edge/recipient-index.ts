@@ -1,6 +1,8 @@
 /** The edge directory seen as lookups need it: synchronous, with a cache that any change of the directory empties. */
 import { parseGeneralizedTime } from '../../asn1/time.ts';
-import type { Directory } from '../../directory/directory.ts';
+import type { Directory, Entry } from '../../directory/directory.ts';
+import type { ChangeNumber } from '../../directory/database.ts';
+import { KeptEntry } from '../../directory/kept-entry.ts';
 import type {
   DomainPolicy,
   LoadStatus,
@@ -14,6 +16,13 @@ const DOMAINS = 'cn=AcceptedDomains,cn=Configuration';
 const MOST_CACHED_DOMAINS = 10_000;
 const NO_LOAD: LoadStatus = { loadState: 'none', generation: 0, lastConfirmedMs: undefined };
 
+/** What an entry below cn=Sync says of one kind of data. */
+interface KindState {
+  readonly status: LoadStatus;
+  /** Of the content, latin1. */
+  readonly digest: string | undefined;
+}
+
 /** Lookups' window, and the state of any kind of data. */
 export interface DirectoryIndex extends RecipientIndex {
   status(kind: string): LoadStatus;
@@ -22,50 +31,49 @@ export interface DirectoryIndex extends RecipientIndex {
 }
 
 export function directoryIndex(directory: Directory): DirectoryIndex {
-  let seenTime = -1;
-  let seenCount = -1;
   const domains = new Map<string, DomainPolicy | undefined>();
-  const statuses = new Map<string, LoadStatus>();
+  let domainsAt = directory.database.lastChange;
+  const states = new Map<string, KeptEntry<KindState>>();
   let shortest: number | undefined;
   /** The domains that `shortest` was found among, as their digest says: it outlives changes of recipients. */
-  let shortestOf: Buffer | undefined;
-  const fresh = (): void => {
-    const { time, count } = directory.database.lastChange;
-    if (time === seenTime && count === seenCount && domains.size < MOST_CACHED_DOMAINS) return;
-    seenTime = time;
-    seenCount = count;
-    domains.clear();
-    statuses.clear();
-    const digest = directory.readEntry('cn=domains,cn=Sync')?.values('posternContentDigest')[0];
-    if (shortestOf === undefined || digest?.equals(shortestOf) !== true) shortest = undefined;
-    shortestOf = digest === undefined ? undefined : Buffer.from(digest);
-  };
-  const status = (kind: string): LoadStatus => {
-    fresh();
-    const known = statuses.get(kind);
-    if (known !== undefined) return known;
-    const found = readStatus(directory, kind);
-    statuses.set(kind, found);
-    return found;
+  let shortestOf: string | undefined;
+  let shortestAt = directory.database.lastChange;
+  const state = (kind: string): KindState => {
+    let kept = states.get(kind);
+    if (kept === undefined) {
+      kept = new KeptEntry(directory, `cn=${kind},cn=Sync`, readState);
+      states.set(kind, kept);
+    }
+    return kept.value;
   };
   return {
     domain(name) {
-      fresh();
+      const now = directory.database.lastChange;
+      if (!isSame(now, domainsAt) || domains.size >= MOST_CACHED_DOMAINS) domains.clear();
+      domainsAt = now;
       if (domains.has(name)) return domains.get(name);
       const policy = readPolicy(directory, name);
       domains.set(name, policy);
       return policy;
     },
     find: (hash) => findRecipient(directory, hash),
-    status,
+    status: (kind) => state(kind).status,
     shortestMaxAgeMs() {
-      fresh();
-      shortest ??= readShortestMaxAge(directory);
+      const { digest } = state('domains');
+      const now = directory.database.lastChange;
+      const known = digest === undefined ? isSame(now, shortestAt) : digest === shortestOf;
+      if (shortest === undefined || !known) shortest = readShortestMaxAge(directory);
+      shortestOf = digest;
+      shortestAt = now;
       return shortest;
     },
-    domainStatus: () => status('domains'),
-    recipientStatus: () => status('recipients'),
+    domainStatus: () => state('domains').status,
+    recipientStatus: () => state('recipients').status,
   };
+}
+
+function isSame(one: ChangeNumber, other: ChangeNumber): boolean {
+  return one.time === other.time && one.count === other.count;
 }
 
 function findRecipient(directory: Directory, hash: Buffer): RecipientMatch | undefined {
@@ -101,14 +109,16 @@ function readShortestMaxAge(directory: Directory): number {
   return shortest;
 }
 
-function readStatus(directory: Directory, kind: string): LoadStatus {
-  const entry = directory.readEntry(`cn=${kind},cn=Sync`);
-  if (entry === undefined) return NO_LOAD;
-  const state = entry.text('posternLoadState');
+function readState(entry: Entry | undefined): KindState {
+  if (entry === undefined) return { status: NO_LOAD, digest: undefined };
+  const loadState = entry.text('posternLoadState');
   const confirmed = entry.text('posternLastConfirmed');
   return {
-    loadState: state === 'loading' || state === 'complete' ? state : 'none',
-    generation: Number(entry.text('posternSyncEpoch') ?? 0),
-    lastConfirmedMs: confirmed === undefined ? undefined : parseGeneralizedTime(confirmed),
+    status: {
+      loadState: loadState === 'loading' || loadState === 'complete' ? loadState : 'none',
+      generation: Number(entry.text('posternSyncEpoch') ?? 0),
+      lastConfirmedMs: confirmed === undefined ? undefined : parseGeneralizedTime(confirmed),
+    },
+    digest: entry.values('posternContentDigest')[0]?.toString('latin1'),
   };
 }
