@@ -13,13 +13,16 @@ export interface Contents {
 
 export class ConfigurationDirectory {
   contents: Contents;
-  /** What a replica that stands still shows. */
+  /** What a replica shows that is cut off from the others, with what was written to it since. */
   stale: Contents | undefined;
+  /** Before the last write, which a replica may have missed. */
+  before: Contents;
   /** The next write is acknowledged and lost. */
   losesNext = false;
 
   constructor(contents: Contents = { own: new Map(), published: new Map() }) {
     this.contents = contents;
+    this.before = contents;
   }
 
   get seen(): Contents {
@@ -32,7 +35,9 @@ export class ConfigurationDirectory {
       this.losesNext = false;
       return false;
     }
+    this.before = this.contents;
     this.contents = change(this.contents);
+    if (this.stale !== undefined) this.stale = change(this.stale);
     return true;
   }
 }

@@ -43,6 +43,8 @@ export class HubNode {
   wakeAt = 0;
   /** This cycle's session, which ends with the cycle. */
   session: number | undefined;
+  /** It may do more than hand over fresh keys. */
+  works = false;
   reached = false;
   readonly fuse: Fuse = { left: Number.POSITIVE_INFINITY };
   readonly #hooks: HubHooks;
@@ -168,6 +170,7 @@ export class HubNode {
       case 'install':
         return this.#install(action);
       case 'delete':
+        if (!this.works) return { type: 'failed', reason: 'refused' };
         if (!hooks.reaches(this) || this.session !== action.session)
           return { type: 'unreachable', reason: 'session lost' };
         if (this.#edge.handle(action) === undefined) return { type: 'unreachable', reason: 'session lost' };
@@ -182,6 +185,7 @@ export class HubNode {
         }));
         return undefined;
       case 'leave':
+        if (!this.works || this.session !== action.session) return { type: 'failed', reason: 'refused' };
         if (!hooks.reaches(this) || this.#edge.handle({ type: 'end' }) === undefined)
           return { type: 'unreachable', reason: 'session lost' };
         return { type: 'left' };
@@ -193,7 +197,8 @@ export class HubNode {
 
   #keep(action: Extract<HubAction, { type: 'keep' }>): HubEvent {
     if (!this.#hooks.readsConfiguration()) return { type: 'failed', reason: 'configuration directory' };
-    if (!this.configuration.seen.own.has(action.number)) {
+    const there = this.configuration.seen.own.get(action.number);
+    if (there === undefined) {
       const record = { secret: this.#hooks.id(), ...action.window };
       this.#hooks.observe({
         what: 'record',
@@ -204,7 +209,13 @@ export class HubNode {
       });
       this.#write((contents) => ({ ...contents, own: withEntry(contents.own, action.number, record) }));
     }
-    return { type: 'kept', number: action.number };
+    return {
+      type: 'kept',
+      number: action.number,
+      ...(there === undefined
+        ? {}
+        : { window: { effectiveAt: there.effectiveAt, expiresAt: there.expiresAt } }),
+    };
   }
 
   #publish(number: number): HubEvent | undefined {
@@ -256,6 +267,7 @@ export class HubNode {
     observe(bound.outcome);
     if (action.type === 'bind') {
       this.session = number;
+      this.works = bound.outcome === 'ok';
       // The session is used.
       if (bound.outcome === 'ok') this.#edge.handle({ type: 'alive' });
     }

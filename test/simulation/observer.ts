@@ -1,5 +1,12 @@
 /** What can be seen of a pair from outside: the world tells it, the oracle judges it. Nothing here knows a rule or a state of either side. */
 
+export interface Held {
+  readonly number: number;
+  readonly secret: string | undefined;
+  readonly effectiveAt: number;
+  readonly expiresAt: number;
+}
+
 export type Observation =
   /** A record was written: by the hub to its own object, or to the edge's. */
   | {
@@ -43,8 +50,17 @@ export type Observation =
       readonly edgeClock: number;
     }
   /** What really happened; `disturbed`: something that the pair needs does not work. */
-  | { readonly what: 'disturbed'; readonly by: string }
-  | { readonly what: 'undisturbed' }
+  | { readonly what: 'disturbed'; readonly by: readonly string[] }
+  /** A look at both sides between two cycles: what the hub could show (`using`: would show), and what the edge would take. */
+  | {
+      readonly what: 'probe';
+      readonly using: number | undefined;
+      readonly own: ReadonlyMap<number, string>;
+      readonly accounts: readonly Held[];
+      readonly edgeClock: number;
+    }
+  /** Somebody does things without end at one moment. */
+  | { readonly what: 'wild' }
   | {
       readonly what: 'accident';
       readonly kind: 'restore-hub' | 'restore-edge' | 'lost-write' | 'kill';

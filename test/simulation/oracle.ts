@@ -12,6 +12,9 @@ const BEND = 10 * MINUTE;
 const MADE_BEFORE = 7 * DAY;
 const USED_BEFORE = 3 * DAY;
 const RECOVERIES = 3;
+const LIFE = 30 * DAY;
+/** A kill between the disk and the wire skips a few calls. */
+const SKIPPED = 4;
 const REASONS = ['recovery-waits', 'recovery-exhausted', 'two-instances', 'not-admitted'].map(
   (reason) => `credential.${reason}`,
 );
@@ -43,22 +46,33 @@ export class Oracle {
   disturbedMs = 0;
   recoveries = 0;
   #at = 0;
-  #disturbance: { by: string; since: number } | undefined;
-  #undisturbedSince = 0;
+  /** What does not work at present, and since when; and when what did not work came back. */
+  readonly #disturbed = new Map<string, number>();
+  readonly #restoredAt = new Map<string, number>();
+  #disturbedSince = 0;
   #trouble = 0;
   #pushSince: number | undefined = 0;
   readonly #issued = new Map<string, Issued>();
   readonly #published = new Set<string>();
   readonly #requested = new Set<string>();
-  readonly #proved = new Set<string>();
+  /** When a bind first proved it. */
+  readonly #proved = new Map<string, number>();
+  readonly #served = new Set<string>();
   readonly #numbers = new Map<number, string>();
   #highest = -1;
   /** The session of the last cycle that had one, by node. */
   readonly #session = new Map<string, { at: number; secret: string }>();
   #refusedAt = new Map<string, number>();
+  readonly #refusal = new Map<string, { at: number; secret: string }>();
+  readonly #ends = new Map<number, number>();
   #recovered = 0;
-  #lastCall = 0;
-  #freshAbove: number | undefined;
+  /** Granted by an administrator besides. */
+  #allowed = 0;
+  #allowedAt: number | undefined;
+  /** Answered calls of the hub. */
+  #calls: number[] = [];
+  /** After a restored backup: the numbers that were there, how many answered calls it does not know of, and how many it may have skipped. */
+  #fresh: { above: number; unknown: number; skipped: number } | undefined;
   #cloneSince: number | undefined;
   #suspicion = 0;
   #namedAt = 0;
@@ -76,9 +90,7 @@ export class Oracle {
     this.#at = at;
     switch (seen.what) {
       case 'record':
-        this.#issued.set(seen.secret, seen);
-        this.#highest = Math.max(this.#highest, seen.number);
-        return;
+        return this.#record(seen);
       case 'published':
         this.#published.add(seen.secret);
         return;
@@ -93,13 +105,11 @@ export class Oracle {
       case 'accounts':
         return this.#accounts(seen);
       case 'disturbed':
-        this.#endDisturbance();
-        this.#disturbance = { by: seen.by, since: at };
-        return;
-      case 'undisturbed':
-        this.#endDisturbance();
-        this.#undisturbedSince = at;
-        return;
+        return this.#disturb(seen.by);
+      case 'probe':
+        return this.#probe(seen);
+      case 'wild':
+        return this.#violated('somebody runs wild');
       case 'accident':
         return this.#accident(seen);
       case 'push':
@@ -109,7 +119,7 @@ export class Oracle {
         this.#trouble = at;
         this.#copied = at;
         this.#expected = [];
-        this.#freshAbove = undefined;
+        this.#fresh = undefined;
         this.#cloneSince = seen.alive ? at : undefined;
         if (seen.alive) this.#suspicion = at;
         return;
@@ -127,15 +137,19 @@ export class Oracle {
 
   finish(at: number, length: number): void {
     this.#at = at;
-    this.#endDisturbance();
+    this.#disturb([]);
     // Each credential serves 27 days; accidents and commands cost a few.
     if (this.#issued.size > 40 + (length / DAY) * 0.5)
       this.#violated(`${this.#issued.size} credentials were made in ${Math.round(length / DAY)} days`);
   }
 
   #bind(seen: Seen<'bind'>): void {
-    if (seen.outcome !== 'unreachable') this.#lastCall = this.#at;
-    if (seen.outcome === 'refused') this.#refusedAt.set(seen.secret, this.#at);
+    if (seen.outcome === 'refused' || seen.outcome === 'unreachable') this.#skip(1);
+    else this.#calls.push(this.#at);
+    if (seen.outcome === 'refused') {
+      this.#refusedAt.set(seen.secret, this.#at);
+      this.#refusal.set(seen.node, { at: this.#at, secret: seen.secret });
+    }
     if (seen.outcome === 'reused') {
       this.#told = true;
       if (this.#cloneSince === undefined && (this.#session.get('hub')?.at ?? 0) > this.#copied)
@@ -158,11 +172,11 @@ export class Oracle {
     if (seen.outcome === 'ok' && this.#suspended) this.#violated('a suspended pair was accepted');
     if (seen.outcome === 'ok') {
       // A normal renewal: it came in a push, not by a request.
-      if (!this.#proved.has(`${seen.secret} ok`) && !this.#requested.has(seen.secret)) this.#recovered = 0;
-      this.#proved.add(`${seen.secret} ok`);
+      if (!this.#served.has(seen.secret) && !this.#requested.has(seen.secret)) this.#countAnew();
+      this.#served.add(seen.secret);
     }
     if (seen.purpose === 'session' && seen.outcome === 'ok') this.#used(seen, issued);
-    this.#proved.add(seen.secret);
+    if (!this.#proved.has(seen.secret)) this.#proved.set(seen.secret, this.#at);
   }
 
   #used(seen: Seen<'bind'>, issued: Issued): void {
@@ -171,32 +185,36 @@ export class Oracle {
     const before = this.#session.get(seen.node);
     const last = before === undefined ? undefined : this.#issued.get(before.secret);
     if (
-      this.#disturbance === undefined &&
+      this.#disturbed.size === 0 &&
       before !== undefined &&
       last !== undefined &&
       before.secret !== seen.secret &&
       before.at >= this.#settledSince() &&
       last.expiresAt > seen.hubClock &&
       this.#refusedAt.get(before.secret) !== this.#at &&
-      !this.#proved.has(seen.secret)
+      !this.#proved.has(seen.secret) &&
+      !this.#requested.has(seen.secret)
     )
       this.#violated(`number ${seen.number} was used before a bind had proved it`);
     this.#session.set(seen.node, { at: this.#at, secret: seen.secret });
-    if (this.#freshAbove !== undefined && seen.node === 'hub') {
-      if (seen.number <= this.#freshAbove)
+    if (this.#fresh !== undefined && seen.node === 'hub') {
+      const { above, unknown, skipped } = this.#fresh;
+      const old = (this.#proved.get(seen.secret) ?? this.#at) < this.#copied;
+      if (seen.number <= above && old && unknown > skipped)
         this.#violated(`number ${seen.number}, from before the restored backup, is still accepted`);
-      this.#freshAbove = undefined;
+      this.#fresh = undefined;
     }
   }
 
   #recovery(seen: Seen<'recovery'>): void {
-    this.#lastCall = this.#at;
+    this.#calls.push(this.#at);
     if (!this.#requested.has(seen.secret) && seen.counted) {
       this.#recovered += 1;
       this.recoveries += 1;
     }
     this.#requested.add(seen.secret);
-    if (this.#recovered > RECOVERIES) this.#violated(`${this.#recovered} recoveries in a row`);
+    if (this.#recovered > RECOVERIES + this.#allowed)
+      this.#violated(`${this.#recovered} recoveries in a row`);
   }
 
   #warning(seen: Seen<'warning'>): void {
@@ -218,22 +236,73 @@ export class Oracle {
         this.#violated(differs ? 'clocks that differ are not reported' : 'clocks that agree are reported');
     }
     this.#twoInstances();
+    this.#allowance(seen);
+    // Counted, and not made: its password could not be read.
+    if (seen.node === 'hub' && this.#calls.at(-1) !== this.#at) this.#skip(1);
     if (seen.node === 'hub') this.#explained(seen);
-    if (seen.node !== 'hub' || this.#endedAt !== undefined || !this.#settled(2)) return;
-    this.judged += 1;
+    if (seen.node !== 'hub' || this.#endedAt !== undefined) return;
     const session = this.#session.get('hub');
-    if (session?.at !== this.#at) {
-      this.without += 1;
-      return this.#violated('no credential that both sides accept');
+    if (this.#settled(2)) {
+      this.judged += 1;
+      if (session?.at !== this.#at) {
+        this.without += 1;
+        return this.#violated('no credential that both sides accept');
+      }
     }
-    const used = this.#issued.get(session.secret);
-    if (used !== undefined) this.#renewal(used, seen);
+    const used = this.#issued.get(session?.secret ?? '');
+    const known = used !== undefined && (session?.at ?? 0) > this.#copied;
+    if (known && seen.hubClock < used.expiresAt) this.#renewal(used, seen);
+  }
+
+  /** Whatever the cycles of the hub are: it has what the edge would take now. */
+  #probe(seen: Seen<'probe'>): void {
+    if (this.#endedAt !== undefined || !this.#settled(2)) return;
+    this.judged += 1;
+    const accepted = seen.accounts.filter(
+      (one) =>
+        one.secret !== undefined &&
+        seen.own.get(one.number) === one.secret &&
+        one.effectiveAt - BEND <= seen.edgeClock &&
+        seen.edgeClock < one.expiresAt + BEND,
+    );
+    if (accepted.some((one) => one.number === seen.using)) return;
+    this.without += 1;
+    this.#violated('no credential that both sides accept, between two cycles');
+  }
+
+  #record(seen: Seen<'record'>): void {
+    this.#issued.set(seen.secret, seen);
+    this.#highest = Math.max(this.#highest, seen.number);
+    this.#ends.set(seen.number, Math.max(this.#ends.get(seen.number) ?? 0, seen.expiresAt));
+    if (seen.expiresAt - seen.effectiveAt > LIFE) this.#violated(`number ${seen.number} lives too long`);
+    const refused = this.#refusal.get(seen.node);
+    if (refused === undefined || (this.#issued.get(refused.secret)?.expiresAt ?? 0) <= seen.hubClock) return;
+    const told = refused.at > Math.max(this.#copied, this.#edgeRestored);
+    if (this.#suspended && refused.at === this.#at)
+      this.#violated('a credential is made by a hub that hears that it is suspended');
+    if (this.#endedBy === 'edge' && refused.at > (this.#endedAt ?? 0) && told)
+      this.#violated('a credential is made for a pair that has ended');
+  }
+
+  /** What an administrator allows is granted at once. */
+  #allowance(seen: Seen<'cycle'>): void {
+    if (this.#allowedAt === undefined || seen.node !== 'hub') return;
+    const only = [...this.#disturbed.keys()].every((kind) => kind === 'administrator');
+    if (
+      !only ||
+      this.#settledSince(['administrator']) > this.#allowedAt - INTERVAL ||
+      this.#endedAt !== undefined
+    )
+      this.#allowedAt = undefined;
+    else if (this.#session.get('hub')?.at === this.#at) this.#allowedAt = undefined;
+    else if (this.#at - this.#allowedAt >= 2 * INTERVAL)
+      this.#violated('an allowed recovery was not granted');
   }
 
   /** A hub that gets to the edge and not in says why. */
   #explained(seen: Seen<'cycle'>): void {
-    const by = this.#disturbance?.by;
-    const judged = by === undefined ? this.#settled(1) : by === 'administrator' || by === 'clone';
+    const waits = ['administrator', 'clone'].some((kind) => this.#disturbed.has(kind));
+    const judged = waits ? this.#disturbed.size === 1 : this.#settled(1);
     const bare = judged && seen.reached && this.#session.get('hub')?.at !== this.#at;
     this.#bare = bare ? this.#bare + 1 : 0;
     const named = ['clock.skew', ...REASONS].some((code) => seen.warnings.includes(code));
@@ -245,22 +314,32 @@ export class Oracle {
   #renewal(used: Issued, seen: Seen<'cycle'>): void {
     const made = seen.hubClock - (used.expiresAt - MADE_BEFORE);
     const due = seen.hubClock - (used.expiresAt - USED_BEFORE);
-    if (made >= 3 * INTERVAL && this.#settled(3)) {
+    // It is made where the edge is away, too: others may bring it.
+    if (made >= 3 * INTERVAL && this.#settled(3, 0, ['link-down', 'edge-down', 'edge killed'])) {
       const later = [...this.#published].some(
         (secret) => (this.#issued.get(secret)?.number ?? -1) > used.number,
       );
       if (!later) this.#violated(`number ${used.number} has no successor seven days before its end`);
     }
+    const named = seen.warnings.includes('credential.unconfirmed');
+    const since = this.#disturbed.get('config-down');
+    if (due >= 6 * INTERVAL && since !== undefined && this.#settled(6, 0, ['config-down']))
+      if (
+        !named &&
+        ![...this.#proved.keys()].some((secret) => (this.#issued.get(secret)?.number ?? -1) > used.number)
+      )
+        this.#violated('a successor that cannot be confirmed is not reported');
     if (due < 6 * INTERVAL || !this.#settled(6)) return;
     if (this.#pushSince !== undefined && this.#at - this.#pushSince >= 6 * INTERVAL)
       this.#violated(`number ${used.number} is used less than three days before its end`);
-    if (this.#pushSince === undefined && !seen.warnings.includes('credential.unconfirmed'))
+    if (this.#pushSince === undefined && !named)
       this.#violated('a successor that cannot be confirmed is not reported');
   }
 
   #twoInstances(): void {
-    if (this.#disturbance?.by !== 'clone' || this.#cloneSince === undefined) return;
-    const since = Math.max(this.#disturbance.since, this.#trouble);
+    const only = this.#disturbed.size === 1 ? this.#disturbed.get('clone') : undefined;
+    if (only === undefined || this.#cloneSince === undefined) return;
+    const since = Math.max(only, this.#settledSince());
     if (this.#at - since < 8 * INTERVAL) return;
     const both = ['hub', 'clone'].every((node) => (this.#session.get(node)?.at ?? 0) > since + 6 * INTERVAL);
     if (both) this.#violated('two instances are alive and both are accepted');
@@ -269,8 +348,13 @@ export class Oracle {
   }
 
   #accounts(seen: Seen<'accounts'>): void {
-    if (this.#endedAt !== undefined && seen.numbers.length > 0 && this.#settled(2, this.#endedAt))
+    const lives = seen.numbers.some((number) => (this.#ends.get(number) ?? 0) > seen.edgeClock);
+    const over = this.#endedAt !== undefined && this.#settled(2, this.#endedAt);
+    if (this.#endedBy === 'edge' ? seen.numbers.length > 0 : over && lives)
       this.#violated('an account outlives its subscription');
+    const told = seen.numbers.length === 0 && this.#disturbed.size === 0 && this.#settledSince() < this.#at;
+    if (this.#endedBy === 'hub' && told && (this.#endedAt ?? 0) < this.#at && seen.records.length > 0)
+      this.#violated('a hub that has left leaves its records there');
     const left = this.#endedBy === 'hub' && this.#endedAt !== undefined && this.#settled(3, this.#endedAt);
     if (left && seen.records.length > 0) this.#violated('a record outlives its subscription');
     const ends = seen.numbers.map((number) => this.#issued.get(this.#numbers.get(number) ?? '')?.expiresAt);
@@ -293,19 +377,24 @@ export class Oracle {
     this.#trouble = this.#at;
     if (seen.kind === 'restore-edge') {
       this.#edgeRestored = this.#at;
-      this.#recovered = 0;
+      this.#countAnew();
+      // It may know none of them any more.
+      this.#calls = [];
     }
-    // A kill skips numbers: a backup that is one call old may then have caught up, and be the same hub again.
-    if (seen.kind === 'kill' && !this.#told) this.#freshAbove = undefined;
+    // A backup that is a few calls old may then have caught up, and be the same hub again.
+    if (seen.kind === 'kill') this.#skip(SKIPPED);
     if (seen.kind === 'restore-edge' || seen.kind === 'restore-hub') {
       this.#expected = [];
-      this.#freshAbove = undefined;
+      this.#fresh = undefined;
       this.#copied = this.#at;
       this.#told = false;
       this.#suspended = false;
     }
-    if (seen.kind === 'restore-hub' && seen.copyOf !== undefined && this.#lastCall > seen.copyOf)
-      this.#freshAbove = this.#highest;
+    if (seen.kind === 'restore-hub' && seen.copyOf !== undefined) {
+      const { copyOf } = seen;
+      const unknown = this.#calls.filter((at) => at > copyOf).length;
+      if (unknown > 0) this.#fresh = { above: this.#highest, unknown, skipped: 0 };
+    }
   }
 
   #command(seen: Seen<'command'>): void {
@@ -319,9 +408,15 @@ export class Oracle {
       );
     else if (seen.kind === 'rotate') {
       const used = this.#issued.get(this.#session.get('hub')?.secret ?? '')?.number ?? -1;
-      expect('`rotate` made no successor', (numbers) => numbers.some((number) => number > used));
-    } else if (seen.kind === 'allow') this.#recovered = 0;
-    else if (seen.kind === 'resolve') {
+      // One that was proved, and then revoked on the edge, is found out when it is to be used.
+      const proved = [...this.#proved.keys()];
+      const underWay = proved.some((secret) => (this.#issued.get(secret)?.number ?? -1) > used);
+      if (!underWay && !this.#disturbed.has('clocks'))
+        expect('`rotate` made no successor', (numbers) => numbers.some((number) => number > used));
+    } else if (seen.kind === 'allow') {
+      this.#allowed = Math.max(0, this.#recovered - RECOVERIES) + 1;
+      this.#allowedAt = this.#at;
+    } else if (seen.kind === 'resolve') {
       this.#trouble = this.#at;
       this.#copied = this.#at;
       this.#suspended = false;
@@ -333,21 +428,41 @@ export class Oracle {
     }
   }
 
-  #endDisturbance(): void {
-    if (this.#disturbance !== undefined) this.disturbedMs += this.#at - this.#disturbance.since;
-    this.#disturbance = undefined;
+  #countAnew(): void {
+    this.#recovered = 0;
+    this.#allowed = 0;
   }
 
-  #settledSince(): number {
-    return Math.max(this.#undisturbedSince, this.#trouble);
+  #skip(calls: number): void {
+    if (this.#fresh !== undefined && !this.#told) this.#fresh.skipped += calls;
   }
 
-  /** Nothing was wrong for so many intervals (and since `from`). */
-  #settled(intervals: number, from = 0): boolean {
-    return (
-      this.#disturbance === undefined &&
-      this.#at - Math.max(this.#settledSince(), from) >= intervals * INTERVAL
-    );
+  #disturb(by: readonly string[]): void {
+    const was = this.#disturbed.size > 0;
+    // A successor made under a wrong clock is given up.
+    if (by.includes('clocks'))
+      this.#expected = this.#expected.filter((one) => !one.what.startsWith('`rotate`'));
+    for (const kind of this.#disturbed.keys())
+      if (!by.includes(kind)) {
+        this.#disturbed.delete(kind);
+        this.#restoredAt.set(kind, this.#at);
+      }
+    for (const kind of by) if (!this.#disturbed.has(kind)) this.#disturbed.set(kind, this.#at);
+    const is = this.#disturbed.size > 0;
+    if (!was && is) this.#disturbedSince = this.#at;
+    if (was && !is) this.disturbedMs += this.#at - this.#disturbedSince;
+  }
+
+  #settledSince(but: readonly string[] = []): number {
+    let since = this.#trouble;
+    for (const [kind, at] of this.#restoredAt) if (!but.includes(kind)) since = Math.max(since, at);
+    return since;
+  }
+
+  /** Nothing was wrong `but` for so many intervals (and since `from`). */
+  #settled(intervals: number, from = 0, but: readonly string[] = []): boolean {
+    for (const kind of this.#disturbed.keys()) if (!but.includes(kind)) return false;
+    return this.#at - Math.max(this.#settledSince(but), from) >= intervals * INTERVAL;
   }
 
   #violated(what: string): void {

@@ -5,8 +5,13 @@
 import { EDGE_RULES, HUB_RULES } from '../../src/credential/lifecycle/lifecycle.ts';
 import type { EdgeRule } from '../../src/credential/lifecycle/edge-moves.ts';
 import type { HubRule } from '../../src/credential/lifecycle/hub-moves.ts';
-import { newHubPair } from '../../src/credential/lifecycle/hub-pair.ts';
-import { CLOCK_TOLERANCE_MS, DEFAULT_TIMINGS, firstWindow } from '../../src/credential/schedule.ts';
+import { type HubPair, newHubPair } from '../../src/credential/lifecycle/hub-pair.ts';
+import {
+  CLOCK_TOLERANCE_MS,
+  DEFAULT_TIMINGS,
+  firstWindow,
+  nextEventAt,
+} from '../../src/credential/schedule.ts';
 import { ConfigurationDirectory } from './configuration-directory.ts';
 import { EdgeNode } from './edge-node.ts';
 import { type HubHooks, HubNode } from './hub-node.ts';
@@ -23,6 +28,10 @@ export const WHOLE: Machines = { hub: HUB_RULES, edge: EDGE_RULES };
 const START = Date.UTC(2026, 0, 1);
 const CYCLE = DEFAULT_TIMINGS.cycleMs;
 const SELDOM = 6 * HOUR;
+/** So many cycles that change nothing are gone through before they become seldom. */
+const CALM = 10;
+const PROBE = 40 * HOUR;
+const MOST_AT_ONCE = 5000;
 
 type Task = { readonly at: number; readonly run: () => void };
 
@@ -39,10 +48,10 @@ export class World {
   readonly #down = new Map<string, number>();
   #hubSkew = 0;
   #edgeSkew = 0;
-  #ended = false;
+  #ended: 'hub' | 'edge' | undefined;
   #edgeStarts = false;
   #waiting = new Set<string>();
-  #disturbed: string | undefined;
+  #disturbed = '';
   /** Cycles since anything happened. */
   #calm = 0;
   readonly #rules: Machines;
@@ -68,18 +77,20 @@ export class World {
 
   run(): void {
     const end = START + this.#plan.length;
-    for (;;) {
+    this.#at(START + PROBE, () => this.#probe());
+    for (let turns = 0; ; ) {
       const next = Math.min(
         this.#tasks[0]?.at ?? end,
         ...this.#nodes().map((node) => this.#dueOf(node)),
         this.#edgeDue(),
       );
       if (next >= end) return;
+      turns = next > this.now ? 0 : turns + 1;
+      if (turns > MOST_AT_ONCE) return this.#see({ what: 'wild' });
       this.now = Math.max(this.now, next);
       const task = this.#tasks[0];
       if (task !== undefined && task.at <= this.now) {
         this.#tasks.shift();
-        this.#calm = 0;
         task.run();
         this.#tellDisturbance();
         continue;
@@ -120,15 +131,24 @@ export class World {
   }
 
   #cycle(node: HubNode): void {
+    const before = node.disk;
     node.cycle();
     if (!node.alive) return this.#die(node);
+    if (!sameButCalls(before, node.disk)) this.#calm = 0;
     const clock = this.now + this.#hubSkew;
     // Cycles that change nothing are not all gone through.
     if (this.#clone !== undefined) node.wakeAt = Math.min(node.wakeAt, clock + CYCLE);
     else if (node.wakeAt > clock + CYCLE) this.#calm = 0;
-    else if (this.#calm > 24) node.wakeAt = clock + SELDOM;
+    else if (this.#calm > CALM) node.wakeAt = this.#seldom(node, clock);
     this.#push(node);
     this.#edgeCycle();
+  }
+
+  /** Not beyond a moment of any credential's life. */
+  #seldom(node: HubNode, clock: number): number {
+    const { own, published } = node.configuration.contents;
+    const next = nextEventAt([...own.values(), ...published.values()], clock) ?? Number.POSITIVE_INFINITY;
+    return Math.max(clock + CYCLE, Math.min(clock + SELDOM, next));
   }
 
   /** The holder of the lease brings every record: this hub itself, or another. */
@@ -181,6 +201,9 @@ export class World {
 
   #start(node: HubNode): void {
     node.start();
+    // Who restores a backup of a hub that was told to leave tells it again.
+    if (this.#ended === 'hub' && node.alive && !['leaving', 'ended'].includes(node.disk.phase))
+      node.run([{ type: 'end' }]);
     node.wakeAt = Math.min(node.wakeAt, this.now + this.#hubSkew + CYCLE);
     if (!node.alive) this.#die(node);
   }
@@ -201,6 +224,7 @@ export class World {
   }
 
   #fault(fault: Fault): void {
+    this.#calm = 0;
     switch (fault.kind) {
       case 'hub-skew':
       case 'edge-skew':
@@ -219,7 +243,10 @@ export class World {
       case 'restore-edge':
         this.#see({ what: 'accident', kind: 'restore-edge' });
         this.#edge.restore(fault.age);
-        if (this.#ended) this.#edge.handle({ type: 'end' });
+        // Its status says so when it starts.
+        if (this.#edge.disk.phase === 'suspended')
+          this.#see({ what: 'warning', side: 'edge', node: 'edge', code: 'credential.two-instances' });
+        if (this.#ended !== undefined) this.#edge.handle({ type: 'end' });
         return this.#soon();
       case 'clone':
         return this.#startClone(fault.age);
@@ -236,7 +263,7 @@ export class World {
   #outage(fault: Extract<Fault, { ms: number }>): void {
     const until = this.now + fault.ms;
     this.#down.set(fault.kind, Math.max(this.#down.get(fault.kind) ?? 0, until));
-    if (fault.kind === 'config-lag') this.#hub.configuration.stale ??= this.#hub.configuration.contents;
+    if (fault.kind === 'config-lag') this.#hub.configuration.stale ??= this.#hub.configuration.before;
     if (fault.kind === 'push-down') this.#see({ what: 'push', works: false });
     this.#at(until, () => {
       if (this.#is(fault.kind)) return;
@@ -266,7 +293,7 @@ export class World {
   }
 
   #startClone(age: number): void {
-    if (this.#clone !== undefined || this.#ended || this.#is('hub-down')) return;
+    if (this.#clone !== undefined || this.#ended !== undefined || this.#is('hub-down')) return;
     this.#clone = this.#hub.copy('clone', age);
     this.#see({ what: 'clone', alive: true, node: 'clone' });
     this.#start(this.#clone);
@@ -279,13 +306,13 @@ export class World {
     if (this.#clone === undefined) return;
     this.#clone = undefined;
     this.#see({ what: 'clone', alive: false, node: 'clone' });
-    this.#see({ what: 'command', kind: 'resolve' });
-    this.#edge.handle({ type: 'resolve' });
-    this.#soon();
+    this.#waiting.add('resolve');
+    this.#resolve();
   }
 
   #command(fault: Extract<Fault, { kind: 'rotate' | 'revoke' }>): void {
-    if (this.#ended || !this.#hub.alive || this.#is('hub-down') || this.#clone !== undefined) return;
+    if (this.#ended !== undefined || !this.#hub.alive || this.#is('hub-down') || this.#clone !== undefined)
+      return;
     this.#steady();
     if (fault.kind === 'rotate') {
       this.#see({ what: 'command', kind: fault.now ? 'rotate-now' : 'rotate' });
@@ -293,10 +320,11 @@ export class World {
     } else {
       const { accounts } = this.#edge.disk;
       const number = fault.side === 'hub' ? this.#hub.disk.using : accounts[accounts.length - 1]?.number;
-      if (number === undefined) return;
+      if (number === undefined || (fault.side === 'edge' && (this.#is('edge-down') || !this.#edge.alive)))
+        return;
       this.#see({ what: 'command', kind: fault.side === 'hub' ? 'revoke-hub' : 'revoke-edge', number });
       if (fault.side === 'hub') this.#hub.run([{ type: 'revoke', number }]);
-      else if (!this.#is('edge-down')) this.#edge.handle({ type: 'revoke', number });
+      else this.#edge.handle({ type: 'revoke', number });
     }
     this.#soon();
   }
@@ -308,22 +336,26 @@ export class World {
   }
 
   #end(side: 'hub' | 'edge'): void {
-    const away = ['edge-down', 'hub-down', 'link-down'].some((kind) => this.#is(kind));
-    if (away || !this.#hub.alive || !this.#edge.alive || this.#clone !== undefined)
+    const here = side === 'edge' ? this.#edge : this.#hub;
+    if (this.#is(`${side}-down`) || !here.alive || this.#clone !== undefined)
       return this.#at(this.now + HOUR, () => this.#end(side));
-    if (this.#ended) return;
-    this.#steady();
-    if (side === 'edge') this.#edge.handle({ type: 'end' });
-    else this.#hub.run([{ type: 'end' }]);
-    this.#ended = true;
+    if (this.#ended !== undefined) return;
+    if (side === 'edge') {
+      this.#steady();
+      this.#edge.handle({ type: 'end' });
+    } else this.#hub.run([{ type: 'end' }]);
+    this.#ended = side;
     this.#see({ what: 'end', side });
-    this.#soon();
+    // Who is killed within it is told again.
+    if (!this.#hub.alive) this.#die(this.#hub);
+    else this.#soon();
   }
 
   /** The administrator reads warnings once in a while. */
   #see(observation: Observation): void {
     // Who died within the cycle is known at its end.
     if (observation.what === 'cycle') this.#tellDisturbance();
+    if (observation.what === 'accident') this.#calm = 0;
     this.#observe(this.now, observation);
     if (observation.what !== 'warning') return;
     const { code } = observation;
@@ -343,18 +375,37 @@ export class World {
   }
 
   #resolve(): void {
-    if (this.#is('edge-down')) return this.#at(this.now + HOUR, () => this.#resolve());
+    if (this.#is('edge-down') || !this.#edge.alive) return this.#at(this.now + HOUR, () => this.#resolve());
     if (this.#clone !== undefined) return this.#stopClone();
+    this.#steady();
+    this.#waiting.delete('resolve');
     this.#see({ what: 'command', kind: 'resolve' });
     this.#edge.handle({ type: 'resolve' });
     this.#soon();
   }
 
   #allow(): void {
-    if (this.#is('edge-down')) return this.#at(this.now + HOUR, () => this.#allow());
+    if (this.#is('edge-down') || !this.#edge.alive) return this.#at(this.now + HOUR, () => this.#allow());
+    this.#steady();
     this.#see({ what: 'command', kind: 'allow' });
     this.#edge.handle({ type: 'allow-recovery' });
     this.#soon();
+  }
+
+  /** At moments that nobody has chosen: what the two sides hold. */
+  #probe(): void {
+    const edgeClock = this.now + this.#edgeSkew;
+    const own = new Map(
+      [...this.#hub.configuration.seen.own].map(([number, { secret }]) => [number, secret]),
+    );
+    const accounts = this.#edge.disk.accounts.map(({ number, effectiveAt, expiresAt }) => ({
+      number,
+      effectiveAt,
+      expiresAt,
+      secret: this.#edge.passwordOf(number),
+    }));
+    this.#see({ what: 'probe', using: this.#hub.disk.using, own, accounts, edgeClock });
+    this.#at(this.now + Math.floor((0.5 + this.#draw()) * PROBE), () => this.#probe());
   }
 
   #is(kind: string): boolean {
@@ -363,19 +414,21 @@ export class World {
 
   #tellDisturbance(): void {
     const by = this.#disturbance();
-    if (by === this.#disturbed) return;
-    this.#disturbed = by;
-    this.#see(by === undefined ? { what: 'undisturbed' } : { what: 'disturbed', by });
+    if (by.join() === this.#disturbed) return;
+    this.#disturbed = by.join();
+    this.#see({ what: 'disturbed', by });
   }
 
-  #disturbance(): string | undefined {
-    for (const kind of ['edge-down', 'hub-down', 'link-down', 'config-down', 'config-lag'])
-      if (this.#is(kind)) return kind;
-    if (!this.#edge.alive) return 'edge killed';
-    if (!this.#hub.alive) return 'hub killed';
-    if (Math.abs(this.#hubSkew - this.#edgeSkew) > CLOCK_TOLERANCE_MS) return 'clocks';
-    if (this.#clone !== undefined) return 'clone';
-    return this.#waiting.size > 0 ? 'administrator' : undefined;
+  #disturbance(): string[] {
+    const by: string[] = ['edge-down', 'hub-down', 'link-down', 'config-down', 'config-lag'].filter((kind) =>
+      this.#is(kind),
+    );
+    if (!this.#edge.alive) by.push('edge killed');
+    if (!this.#hub.alive) by.push('hub killed');
+    if (Math.abs(this.#hubSkew - this.#edgeSkew) > CLOCK_TOLERANCE_MS) by.push('clocks');
+    if (this.#clone !== undefined) by.push('clone');
+    if (this.#waiting.size > 0) by.push('administrator');
+    return by;
   }
 
   /** The next cycles come at their usual pace. */
@@ -394,4 +447,10 @@ export class World {
   #id(): string {
     return Math.floor(this.#draw() * 2 ** 48).toString(16);
   }
+}
+
+function sameButCalls(a: HubPair, b: HubPair): boolean {
+  return (
+    a.generations === b.generations && a.phase === b.phase && a.using === b.using && a.warnings === b.warnings
+  );
 }

@@ -3,6 +3,7 @@ import { windowAt } from '../account.ts';
 import {
   type EdgeRule,
   account,
+  heardLately,
   used,
   place,
   timesFit,
@@ -91,7 +92,7 @@ export const EDGE_ACCOUNT_RULES: readonly EdgeRule[] = [
       const present = state.instance?.id ?? event.instance;
       return event.session === undefined &&
         present !== event.instance &&
-        now < state.heardAt + timings.recoveryQuietMs
+        heardLately(state, now, timings.recoveryQuietMs)
         ? refuseInstall({ ...state, contender: event.instance }, 'in-use')
         : undefined;
     }),
@@ -127,9 +128,9 @@ export const EDGE_ACCOUNT_RULES: readonly EdgeRule[] = [
   {
     name: 'recovery-allowed',
     when: 'the administrator has allowed a recovery',
-    effect: 'the account is made; recoveries are counted anew',
+    effect: 'the account is made; that one is not counted',
     ...on('install', (state, event) =>
-      state.allowed ? installed({ ...state, allowed: false, recoveries: 0 }, event, true) : undefined,
+      state.allowed ? installed({ ...state, allowed: false }, event, true) : undefined,
     ),
   },
   {
@@ -138,7 +139,7 @@ export const EDGE_ACCOUNT_RULES: readonly EdgeRule[] = [
     effect: 'refuse `in-use`',
     ...on('install', (state, _event, now, timings) =>
       state.accounts.some((one) => windowAt(one, now, 0) === 'open') &&
-      now < state.heardAt + timings.recoveryQuietMs
+      heardLately(state, now, timings.recoveryQuietMs)
         ? refuseInstall(state, 'in-use')
         : undefined,
     ),

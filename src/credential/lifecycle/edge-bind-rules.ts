@@ -2,6 +2,7 @@
 import {
   type EdgeRule,
   account,
+  heardLately,
   used,
   place,
   refuse,
@@ -68,7 +69,7 @@ export const EDGE_BIND_RULES: readonly EdgeRule[] = [
     when: 'a former instance calls while the present one was heard within `recoveryQuiet` (5 min)',
     effect: 'remember it; refuse: if the present one calls again, both are alive',
     ...on('bind', (state, event, now, timings) =>
-      state.former.includes(event.instance) && now < state.heardAt + timings.recoveryQuietMs
+      state.former.includes(event.instance) && heardLately(state, now, timings.recoveryQuietMs)
         ? {
             state: { ...state, contender: event.instance },
             actions: [{ type: 'refused', code: 'refused', reason: 'another instance of the hub is alive' }],
@@ -121,11 +122,11 @@ export const EDGE_BIND_RULES: readonly EdgeRule[] = [
   {
     name: 'fresh-bind',
     when: 'the account of a recovery, or of fresh keys, binds',
-    effect: 'all other accounts of the pair are deleted',
+    effect: 'all other accounts of the pair are deleted; earlier records install nothing any more',
     ...on('bind', (state, event, now) => {
       if (event.number !== state.fresh) return undefined;
       const others = state.accounts.filter((one) => one.number !== event.number);
-      const next = without({ ...state, needsFresh: false, fresh: undefined }, others);
+      const next = without({ ...state, needsFresh: false, fresh: undefined }, others, event.number - 1);
       return {
         state: heard(proved(next.state, event.number), event, now),
         actions: [...(next.actions ?? []), { type: 'bound', outcome: 'ok', highest: used(state) }],

@@ -9,7 +9,7 @@ import {
 } from './edge-pair.ts';
 import { type RecoveryRefusal } from './hub-pair.ts';
 import { type Outcome, type Rule } from './rule.ts';
-import { MOST_AHEAD_MS, MOST_LIFETIME_MS, type Window } from '../schedule.ts';
+import { CLOCK_TOLERANCE_MS, MOST_AHEAD_MS, MOST_LIFETIME_MS, type Window } from '../schedule.ts';
 
 export type EdgeRule = Rule<EdgePair, EdgeEvent, EdgeAction>;
 type Done = Outcome<EdgePair, EdgeAction>;
@@ -31,6 +31,11 @@ export function used(state: EdgePair): number {
 export function place(state: EdgePair, number: number, now: number): 'early' | 'open' | 'expired' {
   const known = account(state, number);
   return known === undefined ? 'expired' : windowAt(known, now, ESRA_CLOCK_TOLERANCE_MS);
+}
+
+/** Whether the present instance was heard just now. One that was heard in the future, before the clock was set back, was not. */
+export function heardLately(state: EdgePair, now: number, quietMs: number): boolean {
+  return state.heardAt <= now + CLOCK_TOLERANCE_MS && now < state.heardAt + quietMs;
 }
 
 export function timesFit(window: Window, now: number): boolean {

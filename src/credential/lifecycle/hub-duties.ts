@@ -9,7 +9,6 @@ import {
   wantedBySite,
   usable,
   inContact,
-  isAlive,
   mayPlan,
   planned,
   freshPending,
@@ -66,14 +65,14 @@ export const HUB_DUTIES: readonly HubRule[] = [
   {
     name: 'switch',
     on: 'always',
-    when: 'a later generation is effective, and confirmed by a bind',
+    when: 'a later generation is effective, and confirmed by a bind; or another one is, and the one in use retires',
     effect: 'it is used from now on',
     run: (state, _event, now) => {
       const next = usable(state, now)
         .filter((one) => one.confirmed && !one.retiring)
         .sort((a, b) => b.number - a.number)[0];
       const current = find(state.pair, state.pair.using);
-      return next !== undefined && (current === undefined || next.number > current.number)
+      return next !== undefined && (current === undefined || next.number > current.number || current.retiring)
         ? { state: { ...state, pair: { ...state.pair, using: next.number } } }
         : undefined;
     },
@@ -108,12 +107,14 @@ export const HUB_DUTIES: readonly HubRule[] = [
   {
     name: 'recover',
     on: 'always',
-    when: 'no generation is left that the edge accepts',
+    when: 'no generation is left that the edge accepts, and it did not refuse the pair itself',
     effect:
       'a generation that the edge has not got yet, or a new one, is handed over by a request that both pinned keys prove',
     run: (state, _event, now, timings) => {
       const { pair, run } = state;
-      if (!isAlive(pair) || run.contact !== 'good' || pair.using !== undefined) return undefined;
+      // A pair that leaves recovers, too: only in a session can it say so.
+      if (pair.phase === 'ended' || run.contact !== 'good' || run.barred || pair.using !== undefined)
+        return undefined;
       if (freshPending(pair, state, now) !== undefined) return undefined;
       const known = wanted(pair)
         .filter((one) => !one.confirmed && !one.installed && windowAt(one, now, 0) === 'open')
@@ -143,12 +144,12 @@ export const HUB_DUTIES: readonly HubRule[] = [
   {
     name: 'keep',
     on: 'always',
-    when: 'a number is reserved',
+    when: 'a number is reserved, and its time is not over',
     effect: "make the password, seal it to this hub, write this hub's own record",
-    run: (state) =>
+    run: (state, _event, now) =>
       each(
         state,
-        wantedBySite(state.pair).filter((one) => one.own === 'planned'),
+        wantedBySite(state.pair).filter((one) => one.own === 'planned' && now < one.expiresAt),
         'keep',
         (one) => ({
           type: 'keep',
@@ -160,12 +161,12 @@ export const HUB_DUTIES: readonly HubRule[] = [
   {
     name: 'publish',
     on: 'always',
-    when: "the own record is there, the edge's is not",
+    when: "the own record is there, the edge's is not, and its time is not over",
     effect: "seal the password to the edge, write the record to the edge's object",
-    run: (state) =>
+    run: (state, _event, now) =>
       each(
         state,
-        wantedBySite(state.pair).filter((one) => one.own === 'kept' && !one.published),
+        wantedBySite(state.pair).filter((one) => one.own === 'kept' && !one.published && now < one.expiresAt),
         'publish',
         (one) => ({ type: 'publish', number: one.number }),
       ),
@@ -267,7 +268,7 @@ export const HUB_DUTIES: readonly HubRule[] = [
   {
     name: 'withdraw',
     on: 'always',
-    when: 'an account is deleted, or has expired and a later one is there, or the pair has ended',
+    when: 'an account is deleted, or has expired and a later one is there, or the pair has ended; or this hub does not know it, and has bound with a later one',
     effect: 'delete its records from the configuration directory',
     run: (state, _event, now) => {
       const { pair, run } = state;
@@ -278,8 +279,18 @@ export const HUB_DUTIES: readonly HubRule[] = [
           : one,
       );
       const over = next.pair.generations.filter((one) => one.gone || pair.phase === 'ended');
+      // Unless the edge has let this hub in, it may be that of another instance, which must be found out and not disturbed.
+      const proved =
+        run.contact === 'good' &&
+        run.bound !== undefined &&
+        run.bound === pair.using &&
+        pair.fresh === undefined;
+      const strange = run.strange.filter((number) => proved && number < (pair.using ?? 0));
       return (
-        each(next, over, 'withdraw', (one) => ({ type: 'withdraw', number: one.number })) ?? { state: next }
+        each(next, [...over, ...strange.map((number) => ({ number }))], 'withdraw', (one) => ({
+          type: 'withdraw',
+          number: one.number,
+        })) ?? { state: next }
       );
     },
   },
@@ -293,7 +304,8 @@ export const HUB_DUTIES: readonly HubRule[] = [
       if (state.pair.generations.every((one) => now >= one.expiresAt + CLOCK_TOLERANCE_MS))
         return { state: { ...state, pair: { ...state.pair, phase: 'ended' } } };
       const session = state.run.bound;
-      if (session === undefined) return undefined;
+      // A session that may only hand over fresh keys takes nothing else.
+      if (session === undefined || state.pair.fresh !== undefined) return undefined;
       return each(
         state,
         state.pair.generations.filter((one) => one.number === session),

@@ -71,14 +71,16 @@ export const HUB_EVENT_RULES: readonly HubRule[] = [
     name: 'observe',
     when: 'the configuration directory was read',
     effect:
-      'a lost own record is made again when nobody else has seen it, else its generation cannot be used until it comes back; a lost record of the edge is written again, one that this hub does not know is withdrawn when a later one is in use; a withdrawn generation whose records are gone is forgotten',
+      'a lost own record is made again when nobody else has seen it, else its generation cannot be used until it comes back; a lost record of the edge is written again; a withdrawn generation whose records are gone is forgotten',
     ...on('observed', (state, event) => observe(state, event.own, event.published)),
   },
   {
     name: 'kept',
-    when: "this hub's own record is written",
-    effect: 'its password can be found again',
-    ...on('kept', (state, event) => ({ state: changed(state, event.number, { own: 'kept' }) })),
+    when: "this hub's own record is written, or was there already",
+    effect: 'its password can be found again; its times are those of the record',
+    ...on('kept', (state, event) => ({
+      state: changed(state, event.number, { own: 'kept', ...event.window }),
+    })),
   },
   {
     name: 'restored',
@@ -109,6 +111,18 @@ export const HUB_EVENT_RULES: readonly HubRule[] = [
     }),
   },
   {
+    name: 'fresh-proved',
+    when: 'the generation of a recovery, or of fresh keys, has bound',
+    effect: 'it is confirmed; all others retire, since the edge has deleted them',
+    ...on('bound', (state, event) => {
+      if (event.number !== state.pair.fresh || event.outcome !== 'ok') return undefined;
+      const retired = withAll(state, (one) =>
+        one.number === event.number || one.retiring ? one : { ...one, retiring: true },
+      );
+      return { state: accepted({ ...retired, pair: { ...retired.pair, fresh: undefined } }, event) };
+    }),
+  },
+  {
     name: 'confirmed',
     when: 'a bind has succeeded (before its time: for Who am I only)',
     effect: 'the generation is confirmed; a suspended pair is active again',
@@ -126,25 +140,29 @@ export const HUB_EVENT_RULES: readonly HubRule[] = [
     when: 'the edge has seen two instances of this hub at once',
     effect: 'warn `credential.two-instances`; nothing is renewed until `credential resolve`',
     ...on('refused', (state, event) =>
-      event.code === 'two-instances' ? { state: suspended(refusedNow(state, event.number)) } : undefined,
-    ),
-  },
-  {
-    name: 'left-before',
-    when: 'the edge knows this hub no more, and it is leaving: the answer was lost',
-    effect: 'the records can be withdrawn',
-    ...on('refused', (state, event) =>
-      event.code === 'not-admitted' && state.pair.phase === 'leaving'
-        ? { state: { ...state, pair: { ...state.pair, phase: 'ended' } } }
+      event.code === 'two-instances'
+        ? { state: suspended(ran(refusedNow(state, event.number), { barred: true })) }
         : undefined,
     ),
   },
   {
+    name: 'left-before',
+    on: ['refused', 'install-refused'],
+    when: 'the edge knows this hub no more, and it is leaving: the answer was lost',
+    effect: 'the records can be withdrawn',
+    run: (state, event) =>
+      'code' in event && event.code === 'not-admitted' && state.pair.phase === 'leaving'
+        ? { state: { ...state, pair: { ...state.pair, phase: 'ended' } } }
+        : undefined,
+  },
+  {
     name: 'not-admitted',
     when: 'the edge knows this hub no more',
-    effect: 'warn `credential.not-admitted`',
+    effect: 'warn `credential.not-admitted`; nothing is made until it is let in again',
     ...on('refused', (state, event) =>
-      event.code === 'not-admitted' ? { state: notAdmitted(refusedNow(state, event.number)) } : undefined,
+      event.code === 'not-admitted'
+        ? { state: notAdmitted(ran(refusedNow(state, event.number), { barred: true })) }
+        : undefined,
     ),
   },
   {
@@ -164,7 +182,12 @@ export const HUB_EVENT_RULES: readonly HubRule[] = [
       const next: HubState = event.counted
         ? {
             ...taken,
-            pair: { ...taken.pair, phase: 'active', instance: state.run.newInstance, counter: 0 },
+            pair: {
+              ...taken.pair,
+              phase: taken.pair.phase === 'suspended' ? 'active' : taken.pair.phase,
+              instance: state.run.newInstance,
+              counter: 0,
+            },
           }
         : taken;
       return {

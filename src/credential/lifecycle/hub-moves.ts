@@ -94,14 +94,10 @@ export function wanted(pair: HubPair): Generation[] {
   return pair.generations.filter((one) => !one.retiring && !one.gone && one.own !== 'missing');
 }
 
-/** The same; none in a pair that ends. */
+/** The same; in a pair that leaves only what it needs to say so. A suspended pair goes on asking: so it learns that it was resolved. */
 export function wantedBySite(pair: HubPair): Generation[] {
-  return isAlive(pair) ? wanted(pair) : [];
-}
-
-/** A suspended pair goes on asking: so it learns that it was resolved. */
-export function isAlive(pair: HubPair): boolean {
-  return pair.phase === 'active' || pair.phase === 'suspended';
+  if (pair.phase === 'ended') return [];
+  return pair.phase === 'leaving' ? wanted(pair).filter((one) => one.number === pair.fresh) : wanted(pair);
 }
 
 /**
@@ -125,7 +121,9 @@ export function inContact(state: HubState): boolean {
 }
 
 export function mayPlan(state: HubState): boolean {
-  return state.pair.phase === 'active' && (state.run.contact === 'good' || state.run.contact === 'none');
+  const { phase, warnings } = state.pair;
+  if (phase !== 'active' || warnings['credential.not-admitted'] !== undefined) return false;
+  return state.run.contact === 'good' || state.run.contact === 'none';
 }
 
 export function planned(state: HubState, window: Window, fresh = false): HubState {
@@ -196,21 +194,15 @@ export function observe(state: HubState, own: readonly number[], published: read
   );
   const most = Math.max(-1, ...strange);
   const pair = most >= next.pair.nextNumber ? { ...next.pair, nextNumber: most + 1 } : next.pair;
-  return {
-    state: { ...next, pair },
-    // Above the one in use it may be that of another instance, which must be found out and not disturbed.
-    actions: strange
-      .filter((number) => number < (pair.using ?? 0))
-      .map((number) => ({ type: 'withdraw', number })),
-  };
+  return { state: { pair, run: { ...next.run, strange } } };
 }
 
 /** One action for each of `generations`, each once a cycle; calls to the edge are counted before they are made. */
-export function each(
+export function each<T extends { readonly number: number }>(
   state: HubState,
-  generations: readonly Generation[],
+  generations: readonly T[],
   kind: 'keep' | 'publish' | 'bind' | 'install' | 'prove' | 'delete' | 'withdraw' | 'leave',
-  make: (one: Generation, pair: HubPair) => HubAction,
+  make: (one: T, pair: HubPair) => HubAction,
 ): Done {
   const due = generations.filter((one) => !state.run.tried.includes(`${kind} ${one.number}`));
   if (due.length === 0) return undefined;

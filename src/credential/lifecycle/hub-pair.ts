@@ -60,6 +60,10 @@ export interface HubRun {
   readonly refused: readonly number[];
   /** The generation of this cycle's session. */
   readonly bound: number | undefined;
+  /** The edge refuses the pair itself, not only a generation. */
+  readonly barred: boolean;
+  /** Records of the pair that this hub did not make, as far as it remembers. */
+  readonly strange: readonly number[];
   /** Highest number that the edge knows, as this cycle's session was told. */
   readonly highest: number;
   /** A random id, in case the pair needs a new one. */
@@ -91,7 +95,8 @@ export type HubEvent =
   /** Results of actions. `edgeNow` is the edge's clock, read in the pinned session. */
   | { readonly type: 'contacted'; readonly edgeNow: number }
   | { readonly type: 'unreachable'; readonly reason: string }
-  | { readonly type: 'kept'; readonly number: number }
+  /** `window`: that of the record, when one of this number was there already. */
+  | { readonly type: 'kept'; readonly number: number; readonly window?: Window }
   | {
       readonly type: 'bound';
       readonly number: number;
@@ -199,6 +204,8 @@ export function newRun(newInstance: string): HubRun {
     tried: [],
     refused: [],
     bound: undefined,
+    barred: false,
+    strange: [],
     highest: -1,
     newInstance,
     failure: undefined,
