@@ -4,6 +4,7 @@
  * as one with a single scan. Knows nothing of the work.
  */
 import { type Clock, yieldToLoop } from '../base/clock.ts';
+import { endRound } from '../ldap/write-round.ts';
 
 /** Work between two turns of the event loop; the slice that goes over it is the last. */
 const BUDGET_MS = 2;
@@ -43,6 +44,8 @@ export class Turns {
   }
 
   #run(): void {
+    // Short work that is done does not wait for long work.
+    endRound();
     const end = this.#clock.monotonic() + BUDGET_MS;
     try {
       do this.#next()?.();

@@ -3,6 +3,7 @@
  * them. It counts; it knows no sockets and no operations.
  */
 import { yieldToLoop } from '../base/clock.ts';
+import { endRound } from './write-round.ts';
 
 /** So many costly requests in a row, then others have a turn. */
 export const MOST_IN_ROW = 4;
@@ -44,7 +45,11 @@ export class FairShare {
     if (this.#patience === 0) return;
     this.#patience--;
     const goOn = this.#connection.postpone();
-    void yieldToLoop().then(() => goOn(NOTHING));
+    void yieldToLoop().then(() => {
+      // Their answers don't wait for this work.
+      endRound();
+      goOn(NOTHING);
+    });
   }
 
   gone(): void {

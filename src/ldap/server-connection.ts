@@ -1,8 +1,7 @@
 /**
  * The server's end of a connection: frames in, answers out, and what protects the process from the other side. It decodes nothing but the
  * outermost length, and knows nothing of operations beyond the notice of disconnection.
- *
- * All requests of a read event are handed over in one go and their answers leave in one write (storage.md, points 5 to 7).
+ * All requests of a read event are handed over in one go and their answers leave in one write, behind the round of the loop.
  * Nothing here allocates a promise, closure or timer for a message.
  */
 import type { Socket } from 'node:net';
@@ -23,6 +22,7 @@ import type { ConnectionHandler, ConnectionSetup, LocalKind } from './server-han
 import { ConnectionWatch } from './server-watch.ts';
 import { exportKeyingMaterial, peerCertificate } from './tls.ts';
 import { Output } from './transport-output.ts';
+import { writeTogether } from './write-round.ts';
 
 export type { ConnectionHandler, LocalKind } from './server-handler.ts';
 
@@ -121,7 +121,7 @@ export class ServerConnection {
     this.#socket.resume();
   }
 
-  /** Where to append whole messages; see `Output.writer`. They go out at the end of the read event, or of the code that runs now. */
+  /** Where to append whole messages; see `Output.writer`. They go out with the round (`write-round.ts`), or after the code that runs now. */
   writer(): BerWriter {
     this.#active = true;
     if (!this.#reading) this.#output.flushSoon();
@@ -283,7 +283,7 @@ export class ServerConnection {
   };
 
   readonly #onEnd = (): void => {
-    this.#output.drop();
+    this.#output.flush();
     this.#leave();
     this.#closingAt = this.#setup.now();
   };
@@ -316,8 +316,8 @@ export class ServerConnection {
     }
     this.#reading = false;
     if (this.#closing) return;
-    this.flush();
     if ((this.#held & BY_TLS) !== 0) this.#upgrade();
+    else if (this.#output.gathered > 0) writeTogether(this);
   }
 
   #failed(error: unknown): void {
@@ -332,7 +332,7 @@ export class ServerConnection {
 
   /** Stops reading requests while too much is unsent; true then. */
   #congest(): boolean {
-    if (!this.congested) return false;
+    if (this.#closing || !this.congested) return false;
     // Only a socket that has refused more says when it is empty again.
     if (this.#socket.writableNeedDrain) this.#hold(BY_OUTPUT);
     return true;

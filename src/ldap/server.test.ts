@@ -1,9 +1,13 @@
+import { once } from 'node:events';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Duplex } from 'node:stream';
+import { connect as secure } from 'node:tls';
 import { Client as Ldapts } from 'ldapts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { systemClock } from '../base/clock.ts';
+import { systemClock, yieldToLoop } from '../base/clock.ts';
 import { silentLog } from '../base/log.ts';
 import { Secret } from '../base/secret.ts';
 import { makeCertificate, type TestCertificate } from '../../test/support/certificate.ts';
@@ -12,6 +16,7 @@ import { RawConnection } from '../../test/support/raw-connection.ts';
 import { SUCCESS, TinyHandler } from '../../test/support/tiny-directory.ts';
 import { connectLdap } from './client.ts';
 import { EXTENDED } from './control.ts';
+import { encodeBytes } from './encode.ts';
 import { LdapListener, type ListenerOptions } from './server.ts';
 
 let server: TestCertificate;
@@ -54,6 +59,48 @@ const pinned = (certificate: TestCertificate) => ({
       if (!der.equals(certificate.der)) throw new Error('another certificate');
     },
   },
+});
+
+/** A stream over a socket that passes nothing on while it is held, then all at once. */
+function heldStream(raw: Socket): { stream: Duplex; hold: () => void; release: () => void } {
+  const held: Buffer[] = [];
+  let holds = false;
+  const stream = new Duplex({
+    read: () => undefined,
+    write(chunk: Buffer, _encoding, done) {
+      if (holds) held.push(chunk);
+      else raw.write(chunk);
+      done();
+    },
+  });
+  raw.on('data', (chunk) => stream.push(chunk)).on('end', () => stream.push(null));
+  return {
+    stream,
+    hold: () => {
+      holds = true;
+    },
+    release: () => void raw.write(Buffer.concat(held)),
+  };
+}
+
+test('who asks and in the same breath says that no more will come is answered', async () => {
+  await using started = await listen({ tls: { identity: server } });
+  const raw = connect({ host: '127.0.0.1', port: started.listener.port });
+  const { stream, hold, release } = heldStream(raw);
+  const client = secure({ socket: stream, rejectUnauthorized: false });
+  await once(client, 'secureConnect');
+  const asked = new RawConnection(client);
+  hold();
+  const operation = { op: 'compareRequest', dn: 'cn=a', attribute: 'cn', value: Buffer.from('yes') } as const;
+  client.end(encodeBytes({ messageId: 1, operation, controls: [] }));
+  await once(client, 'finish');
+  await yieldToLoop();
+  release();
+  await once(raw, 'end');
+  await yieldToLoop();
+  expect(asked.messages.map((message) => message.operation.op)).toEqual(['compareResponse']);
+  client.destroy();
+  raw.destroy();
 });
 
 describe('our client and our listener', () => {
