@@ -11,7 +11,9 @@ import * as extended from '../../../src/ldap/extended-values.ts';
 import { formatFilter } from '../../../src/ldap/filter.ts';
 import { Framer } from '../../../src/ldap/framer.ts';
 import { CLIENT_LIMITS } from '../../../src/ldap/limits.ts';
+import * as renewal from '../../../src/credential/renewal-messages.ts';
 import * as own from '../../../src/ldap/postern-extended.ts';
+import { POSTERN_CONTROL } from '../../../src/ldap/postern-oid.ts';
 import * as sync from '../../../src/ldap/sync-values.ts';
 import { handEncode } from '../../support/hand-ber.ts';
 import { anyMessage } from '../../support/message-arbitrary.ts';
@@ -211,6 +213,18 @@ const VALUES: readonly Pair[] = [
   pair(own.decodeBucketEntries, own.encodeBucketEntries),
   pair(own.decodeRemovalsRequest, own.encodeRemovalsRequest),
   pair(own.decodeRemovalsResponse, own.encodeRemovalsResponse),
+  pair(
+    (value) => renewal.callOf([{ oid: POSTERN_CONTROL.instance, critical: true, value }]),
+    (value) => (value === undefined ? undefined : renewal.instanceControl(value).value),
+  ),
+  pair(
+    (value) => renewal.bindVerdictOf([{ oid: POSTERN_CONTROL.instance, critical: false, value }]),
+    (value) => (value === undefined ? undefined : renewal.bindVerdictControl(value).value),
+  ),
+  pair(renewal.decodeInstallVerdict, renewal.encodeInstallVerdict),
+  pair(renewal.decodeRetire, renewal.encodeRetire),
+  // Its inverse needs a key.
+  pair(renewal.decodeInstall, () => undefined),
 ];
 
 /** The first octet chooses the decoder. */
@@ -241,6 +255,10 @@ export const VALUE: FuzzTarget = {
         '300a040263 6e80023263 8101ff',
         '30120a010304100123456789abcdef0123456789abcdef',
         '300d0a01000c016802010a80026162',
+        '30150410000102030405060708090a0b0c0d0e0f020101',
+        '30060a01020201ff',
+        '30060a0100800103',
+        '3020041b30190410000102030405060708090a0b0c0d0e0f02010104023000 040101',
       ].map((hex) => Buffer.concat([Buffer.of(i), Buffer.from(hex.replaceAll(' ', ''), 'hex')])),
     ),
   run(input) {
