@@ -3,14 +3,14 @@
 const REASONS: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/^giving up after \d+ retransmits/, 'the peer does not answer'],
   [
-    /^no (?:trusted .* public key|private key) found for/,
-    'the peer is not who it must be (its certificate is not pinned here), or our own key is missing',
+    /^no trusted .* public key found for|^signature validation failed/,
+    'the peer is not who it must be: its key is not pinned here',
   ],
+  [/^no private key found for/, "this host's own key is not in charon"],
   [
     /^received AUTHENTICATION_FAILED/,
     'the peer does not accept this host (our certificate is not pinned there)',
   ],
-  [/^signature validation failed/, 'the peer does not have the key of its certificate'],
   [/subject certificate invalid/, 'the certificate has expired, or is not valid yet'],
   [/^received NO_PROPOSAL_CHOSEN/, 'the two sides have no algorithms in common'],
   [/^received TS_UNACCEPTABLE/, 'the peer does not protect the same ports'],
@@ -22,11 +22,6 @@ const REASONS: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/^error writing to socket|^sending failed|Network is unreachable/, 'this host has no route to the peer'],
   [/^peer didn't accept transport mode/i, 'the peer does not offer transport mode'],
 ];
-
-export interface LogLine {
-  readonly connection: string;
-  readonly reason: string;
-}
 
 /** Undefined for what says nothing about a failure. */
 export function reasonOf(message: string): string | undefined {

@@ -2,10 +2,9 @@
  * The kernel's IPsec tables, as `ip xfrm` shows and changes them: needed only for what charon itself does not know, the leftovers of one that was
  * killed. Reading is pure and bounded; the driver runs `ip` (iproute2), whose output for xfrm is text only.
  */
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import { PosternError } from '../../base/error.ts';
 import { canonicalAddress } from '../policy/address.ts';
+import type { RunProgram } from '../run-program.ts';
 
 export interface KernelAssociation {
   readonly source: string;
@@ -119,35 +118,18 @@ function host(text: string | undefined): string | undefined {
 const port = (match: RegExpExecArray | null): number | undefined =>
   match === null ? undefined : Number(match[1]);
 
-const run = promisify(execFile);
-
-/** Runs a program of the system and resolves to its output; handed in, so that tests may run it in another network namespace. */
-export type RunIp = (args: readonly string[]) => Promise<string>;
-
-export const runIp: RunIp = async (args) =>
-  (
-    await run('ip', [...args], {
-      maxBuffer: 1 << 28,
-      timeout: 30_000,
-      env: { PATH: '/usr/sbin:/sbin:/usr/bin:/bin', LC_ALL: 'C' },
-    })
-  ).stdout;
-
-export function xfrmKernel(ip: RunIp = runIp): XfrmKernel {
+export function xfrmKernel(run: RunProgram): XfrmKernel {
   const act = async (what: string, args: readonly string[]): Promise<string> => {
-    try {
-      return await ip(['-s', 'xfrm', ...args]);
-    } catch (cause) {
-      if (
-        what.startsWith('delete') &&
-        /No such (process|file)/.test(String((cause as { stderr?: unknown }).stderr))
-      )
-        return '';
-      throw new PosternError('ipsec.kernel', `the kernel's IPsec tables cannot be used (${what})`, {
-        cause,
+    const { code, stdout, stderr } = await run('ip', ['-s', 'xfrm', ...args]);
+    // Not there any more.
+    if (code === 0 || (what.startsWith('delete') && /No such (process|file)/.test(stderr))) return stdout;
+    throw new PosternError(
+      'ipsec.kernel',
+      `the kernel's IPsec tables cannot be used (${what}): ${stderr.trim()}`,
+      {
         hint: 'needs root, iproute2, and a kernel with XFRM: try ip xfrm policy',
-      });
-    }
+      },
+    );
   };
   return {
     async dump() {
