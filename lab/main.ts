@@ -19,13 +19,16 @@ const { values, positionals } = parseArgs({
     machine: { type: 'string' },
     json: { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
+    keep: { type: 'boolean', default: false },
     limit: { type: 'string', default: '600' },
   },
 });
 const wanted = positionals[0] ?? '';
 const found = wanted === '' ? [] : findScenarios(top, wanted.replace(/^lab\/scenarios\//, ''));
 if (found.length === 0) {
-  console.error('usage: npm run lab -- NAME [--machine uml|qemu] [--json] [--list] [--limit SECONDS]');
+  console.error(
+    'usage: npm run lab -- NAME [--machine uml|qemu] [--json] [--list] [--keep] [--limit SECONDS]',
+  );
   console.error(`NAME is a suite (${suites(top).join(', ')}) or a scenario of one, such as ipsec/010`);
   process.exit(2);
 }
@@ -50,6 +53,7 @@ for (const [machine, scenarios] of share(found)) {
       ),
       limitSeconds: Number(values.limit),
       keepAt: join(top, '.tmp/lab', machine.name),
+      keepAlways: values.keep,
       onResult: tell,
     })),
   );
@@ -65,7 +69,7 @@ const figures: Record<string, number> = {
 };
 for (const result of results) Object.assign(figures, result.figures);
 for (const [name, value] of Object.entries(figures)) console.error(`${name}: ${value}`);
-if (failed > 0) console.error(`logs and captures: ${join('.tmp/lab')}`);
+if (failed > 0 || values.keep) console.error(`logs and captures: ${join('.tmp/lab')}`);
 if (values.json) {
   const list = Object.entries(figures).map(([name, value]) => ({
     name,

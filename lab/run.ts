@@ -16,15 +16,16 @@ export interface RunOptions {
   /** Whether hosts have the command `postern`. */
   readonly withPostern: boolean;
   readonly limitSeconds: number;
-  /** Where the logs and captures go when a scenario fails. */
+  /** Where the logs and captures go, when a scenario fails or always. */
   readonly keepAt: string;
+  readonly keepAlways?: boolean;
   readonly onResult?: (result: ScenarioResult) => void;
 }
 
 const LOOK_EVERY_MS = 200;
 
 export async function runScenarios(options: RunOptions): Promise<ScenarioResult[]> {
-  const { top, node, machine, scenarios, withPostern, limitSeconds, keepAt, onResult } = options;
+  const { top, node, machine, scenarios, withPostern, limitSeconds, keepAt, keepAlways, onResult } = options;
   const missing = machine.missing();
   if (missing.length > 0) throw new Error(`the lab's ${machine.name} machine needs ${missing.join(', ')}`);
   const work = makeWorkFolder();
@@ -57,7 +58,7 @@ export async function runScenarios(options: RunOptions): Promise<ScenarioResult[
     const end = await guest;
     const { scenarios: results, isEnded } = look();
     const all = isEnded ? results : [...results, ...unfinished(scenarios, results, end, work, onResult)];
-    if (all.some(({ failures }) => failures.length > 0)) keep(work, keepAt);
+    if (keepAlways === true || all.some(({ failures }) => failures.length > 0)) keep(work, keepAt);
     return all;
   } finally {
     process.off('exit', remove);

@@ -3,7 +3,7 @@
  * starting a process from Node costs three times as much in a guest as from a shell. Knows nothing of scenarios.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 export interface Ran {
@@ -49,7 +49,7 @@ export class Host {
       });
   }
 
-  /** The files of `/mnt/command/NAME.files` become the host's. */
+  /** Of a host with namespaces of its own, `/etc` and `/var` are those it had before, else `/mnt/command/NAME.files`. */
   static async start({ name, ownNamespaces, environment }: HostOptions): Promise<Host> {
     const shell = ['sh', '/mnt/top/lab/guest/host.sh'];
     const own = ['--net', '--uts', '--mount', '--pid', '--fork', '--kill-child=KILL', '--mount-proc'];
@@ -86,7 +86,7 @@ export class Host {
     });
     clearTimeout(timer);
     this.#waiting.delete(number);
-    const output = readFileSync(`${file}.out`, 'utf8');
+    const output = existsSync(`${file}.out`) ? readFileSync(`${file}.out`, 'utf8') : '';
     const late = performance.now() - started >= limitMs;
     return {
       output: late ? `${output}\n[no end within ${limitMs} ms: the host was ended]\n` : output,

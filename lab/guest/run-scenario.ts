@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path';
 import { setTimeout as after } from 'node:timers/promises';
 import type { ScenarioResult } from '../result.ts';
-import { parseScenario, type Scenario, type ScenarioLine } from '../scenario.ts';
+import { type HostLine, parseScenario, type Scenario, type ScenarioLine } from '../scenario.ts';
 import { Host, type Ran } from './host.ts';
 import { addressVariables, hostsFile, isHostName, joinHosts } from './network.ts';
 import { Watch } from './watch.ts';
@@ -58,7 +58,8 @@ class Run {
   readonly #name: string;
   readonly #folder: string;
   readonly #kept: string;
-  readonly #hosts = new Map<string, Host>();
+  readonly #hosts = new Map<string, { host: Host; line: HostLine }>();
+  #environment: Record<string, string> = {};
   readonly #started = performance.now();
   #watch: Watch | undefined;
   #before = '';
@@ -78,9 +79,12 @@ class Run {
     this.#before = await this.#guestState();
     const marker = randomBytes(12).toString('hex');
     const variables = { ...addressVariables(), MARKER: marker, MACHINE: this.#context.machine };
+    this.#say('begins');
     await this.#startHosts(scenario, variables);
     const capture = `${COMMANDS}/${this.#name.replaceAll('/', '-')}.pcap`;
+    this.#say('hosts are up');
     this.#watch = await Watch.start(this.#context.observer, capture, scenario.protects, marker);
+    this.#say('capture runs');
     for (const line of scenario.lines) {
       // After a step that failed nothing further says anything.
       if (!(await this.#line(line))) break;
@@ -100,8 +104,10 @@ class Run {
       await this.#watch?.stop();
       if (this.failures.length > 0) await this.#keep();
     } finally {
-      await Promise.all([...this.#hosts.values()].map((host) => host.stop()));
+      await Promise.all([...this.#hosts.values()].map(({ host }) => host.stop()));
     }
+    // A firewall on the bridge is the observer's.
+    await this.#context.observer.run('nft flush ruleset');
     for (const file of readdirSync(COMMANDS)) {
       if (!file.startsWith('observer')) rmSync(join(COMMANDS, file), { recursive: true });
     }
@@ -128,22 +134,37 @@ class Run {
   }
 
   async #startHosts(scenario: Scenario, variables: Record<string, string>): Promise<void> {
+    for (const { name } of scenario.hosts) this.#files(scenario, name, variables);
+    this.#environment = {
+      ...variables,
+      PATH: '/mnt/top/lab/bin:/mnt/program/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+      HOME: '/tmp',
+      LC_ALL: 'C.UTF-8',
+    };
+    await this.#startAll(scenario.hosts);
+  }
+
+  async #startAll(lines: readonly HostLine[], environment: Record<string, string> = {}): Promise<void> {
     const started = await Promise.all(
-      scenario.hosts.map(async ({ name, hasVirtual }) => {
+      lines.map(async (line) => {
+        const { name, hasVirtual } = line;
         if (!isHostName(name)) throw new Error(`there is no host ${name} in lab/guest/network.ts`);
-        this.#files(scenario, name, variables);
-        const environment = {
-          ...variables,
-          PATH: '/mnt/top/lab/bin:/mnt/program/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-          HOME: '/tmp',
-          LC_ALL: 'C.UTF-8',
-        };
-        const host = await Host.start({ name, ownNamespaces: true, environment });
-        this.#hosts.set(name, host);
+        const all = { ...this.#environment, ...environment };
+        const host = await Host.start({ name, ownNamespaces: true, environment: all });
+        this.#hosts.set(name, { host, line });
         return { host, name, hasVirtual };
       }),
     );
     await joinHosts(this.#context.observer, started);
+  }
+
+  /** As when the power fails: of the host `/etc` and `/var` are left. */
+  async #reboot(name: string, how: string): Promise<Ran> {
+    const known = this.#hosts.get(name);
+    if (known === undefined) return { output: `no host ${name}`, status: -1 };
+    await known.host.stop();
+    await this.#startAll([known.line], { LAB_BOOT: how });
+    return { output: '', status: 0 };
   }
 
   /** Puts together the files that a host starts with; `${NAME}` in them is a variable. */
@@ -200,7 +221,9 @@ class Run {
     }
     if (name === 'observer' && command === 'capture report')
       return { output: await this.#captureReport(), status: 0 };
-    const host = name === 'observer' ? this.#context.observer : this.#hosts.get(name);
+    const reboot = /^reboot(?: (network-first))?$/.exec(command);
+    if (reboot !== null) return await this.#reboot(name, reboot[1] ?? '');
+    const host = name === 'observer' ? this.#context.observer : this.#hosts.get(name)?.host;
     return host === undefined ? { output: `no host ${name}`, status: -1 } : await host.run(command);
   }
 
@@ -217,16 +240,19 @@ class Run {
   }
 
   #log(at: string, host: string, command: string, { output, status }: Ran, holds: boolean): void {
-    const time = ((performance.now() - this.#started) / 1000).toFixed(2);
-    appendFileSync(
-      join(this.#kept, 'log'),
-      `${time} s ${holds ? 'ok' : 'NOT OK'} ${at}\n${host} :: ${command}\n${output.trimEnd()}\n[status ${status}]\n\n`,
+    this.#say(
+      `${holds ? 'ok' : 'NOT OK'} ${at}\n${host} :: ${command}\n${output.trimEnd()}\n[status ${status}]\n`,
     );
+  }
+
+  #say(text: string): void {
+    const time = ((performance.now() - this.#started) / 1000).toFixed(2);
+    appendFileSync(join(this.#kept, 'log'), `${time} s ${text}\n`);
   }
 
   async #keep(): Promise<void> {
     if (this.#watch !== undefined) copyFileSync(this.#watch.file, join(this.#kept, 'bridge.pcap'));
-    for (const [name, host] of this.#hosts) {
+    for (const [name, { host }] of this.#hosts) {
       const folder = join(this.#kept, name);
       mkdirSync(folder);
       await host.run(
