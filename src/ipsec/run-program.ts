@@ -1,5 +1,5 @@
 /** Runs the system's own programs (nft, ip, sh): to the end, without a shell, and a failure is an answer. */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 
 export interface ProgramResult {
   /** 127 when there is no such program, 128 when it was ended by a signal. */
@@ -34,3 +34,10 @@ export const runProgram: RunProgram = (program, args, input = '') =>
     child.stdin?.on('error', () => child.stdin?.destroy());
     child.stdin?.end(input);
   });
+
+/** Starts a program in a session of its own that outlives this process; nobody waits for it. */
+export function startDetached(program: string, args: readonly string[]): void {
+  spawn(program, [...args], { detached: true, stdio: 'ignore' })
+    .on('error', () => undefined)
+    .unref();
+}

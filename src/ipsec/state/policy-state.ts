@@ -144,7 +144,7 @@ export async function readState(files: Files, folder: string): Promise<PolicySta
   }
   try {
     return policyStateSchema.parse(JSON.parse(text));
-  } catch (cause) {
+  } catch {
     throw new PosternError('ipsec.trial', `${path} is damaged, or of another version`, {
       cause: new Error('it is not what "postern ipsec apply" writes'),
       hint: 'apply the policy again: postern ipsec apply',
