@@ -12,6 +12,7 @@ import { domainRoutes } from './command/domain.ts';
 import { edgeRoutes } from './command/edge.ts';
 import { hubRoutes } from './command/hub.ts';
 import { lookupCommand } from './command/lookup.ts';
+import { sourceRoutes } from './command/source.ts';
 import { statusCommand } from './command/status.ts';
 import { subscriptionRoutes } from './command/subscription.ts';
 import { syncRoutes } from './command/sync.ts';
@@ -24,6 +25,7 @@ type Route =
   | 'lookup'
   | 'subscription'
   | 'credential'
+  | 'source'
   | 'sync'
   | 'domain'
   | 'directory'
@@ -46,6 +48,7 @@ const routes = buildRouteMap<Route, Context>({
     lookup: lookupCommand,
     subscription: subscriptionRoutes,
     credential: credentialEdgeRoutes,
+    source: sourceRoutes,
     sync: syncRoutes,
     domain: domainRoutes,
     directory: directoryRoutes,

@@ -38,6 +38,15 @@ export interface FeedIdentity {
   readonly mapping: string;
 }
 
+/** Something that the account may do or see, or may not. `hint`: how it is granted, when it is missing. */
+export interface SourceRight {
+  readonly name: string;
+  readonly granted: boolean;
+  /** What is worse without it. */
+  readonly matter: string;
+  readonly hint?: string;
+}
+
 export interface Feed {
   readonly identity: FeedIdentity;
   /** True when changes arrive by themselves after `complete`; otherwise the stream ends there and is opened again on schedule. */
@@ -48,4 +57,6 @@ export interface Feed {
    * throws (`source.unavailable`, `source.incomplete`, `source.behind`, `source.invalid`) and proves nothing about absence.
    */
   follow(cookie: Buffer | undefined, signal: AbortSignal): AsyncIterable<readonly FeedEvent[]>;
+  /** What the account may do, asked of the server. Throws as `follow` does. */
+  examine?(signal: AbortSignal): Promise<readonly SourceRight[]>;
 }

@@ -11,6 +11,7 @@ import type { SourceEntry } from '../source.ts';
 export interface Controller {
   /** The naming context that holds the base: where changes are asked for. */
   readonly namingContext: string;
+  readonly schemaContext: string;
   /** 16 octets; another one after the controller was restored from a backup. */
   readonly invocationId: Buffer;
   /** highestCommittedUSN when it was asked. */
@@ -25,6 +26,7 @@ export interface Controller {
 export async function readController(client: LdapClient, base: string): Promise<Controller> {
   const root = await readBase(client, '', [
     'namingContexts',
+    'schemaNamingContext',
     'dsServiceName',
     'highestCommittedUSN',
     'supportedControl',
@@ -48,6 +50,7 @@ export async function readController(client: LdapClient, base: string): Promise<
   const showDeleted = { oid: CONTROL.showDeleted, critical: true };
   return {
     namingContext,
+    schemaContext: first(root, 'schemanamingcontext') ?? '',
     // The name of it may be seen by anybody.
     seesDeleted:
       first(await readBase(client, deletedObjects, ['isDeleted'], [showDeleted]), 'isdeleted') !== undefined,

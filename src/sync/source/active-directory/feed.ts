@@ -11,12 +11,13 @@ import { parseFilter } from '../../../ldap/filter.ts';
 import { RESULT_CODE } from '../../../ldap/result-code.ts';
 import { connectServer, type DirectoryServerOptions, parseServer } from '../../directory-server.ts';
 import { sourceFailure } from '../source-error.ts';
-import type { Feed, FeedEvent, FeedIdentity } from '../source.ts';
+import type { Feed, FeedEvent, FeedIdentity, SourceRight } from '../source.ts';
 import { type Change, changesSince, dirSyncNow } from './changes.ts';
 import { ControllerChoice } from './controller-choice.ts';
 import { type Controller, readController, requireBase } from './controller.ts';
 import { type AdPosition, type ChangeMethod, decodePosition, encodePosition } from './position.ts';
 import { type EntryQuery, guidFilter, readAll, readSome } from './read-entries.ts';
+import { grantDirSync, readRights } from './rights.ts';
 import { WakeUp } from './wake-up.ts';
 
 export interface ActiveDirectoryOptions extends Omit<DirectoryServerOptions, 'table' | 'url'> {
@@ -64,7 +65,12 @@ export function activeDirectoryFeed(options: ActiveDirectoryOptions): Feed {
     mapping: options.mapping,
   };
   const choice = new ControllerChoice(options.urls, options.nextAfterMs, options.clock);
-  return { identity, live: true, follow: (cookie, signal) => follow(options, query, choice, cookie, signal) };
+  return {
+    identity,
+    live: true,
+    follow: (cookie, signal) => follow(options, query, choice, cookie, signal),
+    examine: (signal) => examine(options, query, choice, signal),
+  };
 }
 
 async function* follow(
@@ -86,6 +92,30 @@ async function* follow(
     }
   } catch (error) {
     if (!signal.aborted) choice.failed();
+    throw sourceFailure(error, url);
+  } finally {
+    client?.unbind();
+  }
+}
+
+async function examine(
+  options: ActiveDirectoryOptions,
+  query: EntryQuery,
+  { url }: ControllerChoice,
+  signal: AbortSignal,
+): Promise<SourceRight[]> {
+  let client: LdapClient | undefined;
+  try {
+    client = await connectServer(serverOf(options, url), signal);
+    const controller = await readController(client, options.base);
+    await requireBase(client, options.base);
+    return await readRights(
+      client,
+      controller,
+      { bindDn: options.bindDn, attributes: query.attributes },
+      signal,
+    );
+  } catch (error) {
     throw sourceFailure(error, url);
   } finally {
     client?.unbind();
@@ -260,9 +290,7 @@ function withGrant(error: unknown, { options, controller }: Session): unknown {
   if (resultCodeOf(error) !== RESULT_CODE.insufficientAccessRights) return error;
   return new PosternError('source.invalid', 'the account may not ask for changes (DirSync)', {
     cause: error,
-    hint:
-      `grant "Replicating Directory Changes" on ${controller.namingContext}: dsacls "${controller.namingContext}" /G "ACCOUNT:CA;Replicating Directory Changes" ` +
-      `(Samba: samba-tool dsacl set --objectdn="${controller.namingContext}" --trusteedn="${options.bindDn}" --action=allow --car=get-changes); or set source.changes = "usn"`,
+    hint: `${grantDirSync(controller.namingContext, options.bindDn)}; or set source.changes = "usn"`,
   });
 }
 
