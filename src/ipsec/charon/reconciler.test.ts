@@ -224,7 +224,7 @@ describe('the reconciler', () => {
     await using at = await Reconciled.start(pair.frontEnd.charon, {
       beforeLoading: () => (stands ? Promise.resolve() : Promise.reject(new Error('no guard'))),
     });
-    await expect(at.reconciler.setDesired(frontEnd())).rejects.toThrow();
+    await expect(at.reconciler.setDesired(frontEnd())).rejects.toThrow('no guard');
     expect(await command.getConnections(pair.frontEnd.vici)).toEqual([]);
     stands = true;
     expect(await at.reconciler.setDesired(frontEnd())).toEqual([]);
