@@ -280,7 +280,7 @@ export class Oracle {
     const told = refused.at > Math.max(this.#copied, this.#edgeRestored);
     if (this.#suspended && refused.at === this.#at)
       this.#violated('a credential is made by a hub that hears that it is suspended');
-    if (this.#endedBy === 'edge' && refused.at > (this.#endedAt ?? 0) && told)
+    if (this.#endedBy === 'edge' && this.#disturbed.size === 0 && refused.at > (this.#endedAt ?? 0) && told)
       this.#violated('a credential is made for a pair that has ended');
   }
 

@@ -15,23 +15,33 @@ import {
   each,
   type HubRule,
 } from './hub-moves.ts';
-import { CLOCK_TOLERANCE_MS, firstWindow, latestOf, renewalDue, successorWindow } from '../schedule.ts';
+import {
+  CLOCK_TOLERANCE_MS,
+  firstWindow,
+  latestOf,
+  renewalDue,
+  renewalTimes,
+  successorWindow,
+} from '../schedule.ts';
+import type { Generation } from './hub-pair.ts';
 
 /** What is due, whatever the event was. */
 export const HUB_DUTIES: readonly HubRule[] = [
   {
     name: 'distrust',
     on: 'always',
-    when: 'a generation begins later than any successor made by the present clock',
+    when: 'a generation begins later than any successor made by the present clock, or than the one before it allows',
     effect: 'it was made under a wrong clock: it retires',
     run: (state, _event, now, timings) => {
       if (state.run.contact !== 'good') return undefined;
       const farthest = now + timings.successorBeforeMs + CLOCK_TOLERANCE_MS;
-      return {
-        state: withAll(state, (one) =>
-          one.effectiveAt > farthest && !one.retiring ? { ...one, retiring: true } : one,
-        ),
+      const late = (one: Generation): boolean => {
+        if (one.retiring || one.effectiveAt <= now + CLOCK_TOLERANCE_MS) return false;
+        const before = latestOf(wanted(state.pair).filter(({ number }) => number < one.number));
+        const due = before === undefined ? farthest : renewalTimes(before, timings).switchAt;
+        return one.effectiveAt > Math.min(farthest, due + CLOCK_TOLERANCE_MS);
       };
+      return { state: withAll(state, (one) => (late(one) ? { ...one, retiring: true } : one)) };
     },
   },
   {

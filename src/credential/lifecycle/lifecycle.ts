@@ -93,6 +93,7 @@ function hubWakeAt(state: HubState, now: number, timings: RenewalTimings): numbe
     run.contact !== 'good' ||
     run.bound === undefined ||
     run.bound !== pair.using ||
+    run.refused.length > 0 ||
     pair.generations.some((one) => !one.confirmed || !one.published || one.retiring || one.own !== 'kept');
   const next = open ? undefined : nextEventAt(pair.generations, now, timings);
   return next ?? now + timings.cycleMs;
