@@ -4,7 +4,7 @@
  */
 
 import type { SourceStatus } from '../sync/follow.ts';
-import type { LinkState } from '../sync/push/edge-link.ts';
+import type { LinkState } from '../sync/push/link-status.ts';
 
 export type { SourceStatus };
 
@@ -16,12 +16,15 @@ export type Severity = 'warning' | 'critical';
 /** What a warning is about, for scripts and monitoring. `docs/warnings.md` explains each. */
 export type WarningCode =
   | 'certificate.expired'
+  | 'clock.skew'
   | 'credential.expired'
-  | 'credential.expiring'
+  | 'credential.not-admitted'
   | 'credential.recovered'
   | 'credential.recovery-exhausted'
+  | 'credential.recovery-waits'
   | 'credential.restored'
   | 'credential.two-instances'
+  | 'credential.unconfirmed'
   | 'edge.failing'
   | 'edge.not-subscribed'
   | 'ipsec.charon-away'
@@ -219,4 +222,46 @@ export interface SubscriptionDocument {
   readonly phase: 'bootstrapping' | 'established';
   readonly account: string;
   readonly expires: number;
+}
+
+/** One generation of a pair: an account of this hub on an edge. */
+export interface CredentialDocument {
+  readonly account: string;
+  readonly number: number;
+  /**
+   * `planned`: its number is reserved; `on its way`: made, and not proved by a bind yet; `ready`: proved, and used when its time comes; `retiring`: deleted as
+   * soon as another one is in use; `lost`: its password is gone; `over`: expired or deleted.
+   */
+  readonly state: 'planned' | 'on its way' | 'ready' | 'in use' | 'retiring' | 'lost' | 'over';
+  readonly made: number;
+  readonly effective: number;
+  readonly expires: number;
+  /** When a bind proved it. */
+  readonly confirmed?: number;
+  /** When its account was deleted, or had expired. */
+  readonly gone?: number;
+}
+
+/** The credentials of this hub on one edge. */
+export interface CredentialPairDocument {
+  readonly edge: string;
+  readonly state: 'active' | 'suspended' | 'leaving' | 'ended';
+  /** When something changes next, or is tried again. */
+  readonly nextLook?: number;
+  readonly credentials: readonly CredentialDocument[];
+  readonly warnings: readonly { readonly code: WarningCode; readonly text: string }[];
+}
+
+/** `credential list` and `credential timeline` on a hub. */
+export interface CredentialsDocument {
+  readonly version: typeof DOCUMENT_VERSION;
+  readonly role: 'hub';
+  readonly hub: string;
+  readonly now: number;
+  readonly pairs: readonly CredentialPairDocument[];
+}
+
+/** What `credential rotate` and `credential revoke` did with one pair; what is `under way` goes on by itself. */
+export interface RotationDocument extends CredentialPairDocument {
+  readonly outcome: 'done' | 'under way' | 'nothing to do' | 'refused';
 }

@@ -5,7 +5,7 @@ import { systemClock } from '../base/clock.ts';
 import { systemRandom } from '../base/random.ts';
 import { VERSION } from '../base/version.ts';
 import { configRoutes } from './command/config.ts';
-import { credentialEdgeRoutes } from './command/credential-edge.ts';
+import { credentialRoutes } from './command/credential.ts';
 import { demoCommand } from './command/demo.ts';
 import { directoryRoutes } from './command/directory.ts';
 import { domainRoutes } from './command/domain.ts';
@@ -47,7 +47,7 @@ const routes = buildRouteMap<Route, Context>({
     status: statusCommand,
     lookup: lookupCommand,
     subscription: subscriptionRoutes,
-    credential: credentialEdgeRoutes,
+    credential: credentialRoutes,
     source: sourceRoutes,
     sync: syncRoutes,
     domain: domainRoutes,

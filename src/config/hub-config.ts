@@ -1,5 +1,7 @@
 /** `hub.toml`: the schema of the hub daemon's configuration. Defaults stand here and nowhere else. */
 import { z } from 'zod';
+import { isPosternError } from '../base/error.ts';
+import { checkTimings, DEFAULT_TIMINGS, type RenewalTimings } from '../credential/schedule.ts';
 import { certificateTable, duration, fqdn, logTable, rolloverTable, serverName } from './field.ts';
 
 const attributeRule = z.strictObject({ attribute: z.string(), value: z.string() });
@@ -85,6 +87,24 @@ const sourceTable = z
     mapping: source.mapping ?? (source.kind === 'active-directory' ? 'active-directory' : 'inetorgperson'),
   }));
 
+/** The life of this hub's accounts on edges; docs/credentials.md says what the numbers mean to each other. */
+const credentialsTable = z
+  .strictObject({
+    lifetime: duration('30d'),
+    successor_before: duration('7d'),
+    effective_before: duration('3d'),
+    /** Longest time between two looks at an edge where something is under way. */
+    cycle: duration('5min'),
+  })
+  .superRefine((table, context) => {
+    try {
+      checkTimings(renewalTimings(table));
+    } catch (error) {
+      if (!isPosternError(error)) throw error;
+      context.addIssue({ code: 'custom', message: error.message });
+    }
+  });
+
 export const hubConfigSchema = z.strictObject({
   name: serverName,
   fqdn,
@@ -111,11 +131,7 @@ export const hubConfigSchema = z.strictObject({
       renew_below: duration('4min'),
     })
     .prefault({}),
-  credentials: z
-    .strictObject({
-      lifetime: duration('30d'),
-    })
-    .prefault({}),
+  credentials: credentialsTable.prefault({}),
   log: logTable.prefault({}),
 });
 
@@ -125,6 +141,22 @@ function needPasswordFile(
 ): void {
   if (table.bind_dn !== '' && table.password_file === undefined)
     context.addIssue({ code: 'custom', path: ['password_file'], message: 'bind_dn needs a password_file' });
+}
+
+/** How many recoveries there are, and after how long a silence, is the edges' business: here stands what they have unless told. */
+export function renewalTimings(
+  table: Pick<
+    z.infer<typeof credentialsTable>,
+    'lifetime' | 'successor_before' | 'effective_before' | 'cycle'
+  >,
+): RenewalTimings {
+  return {
+    ...DEFAULT_TIMINGS,
+    lifetimeMs: table.lifetime,
+    successorBeforeMs: table.successor_before,
+    effectiveBeforeMs: table.effective_before,
+    cycleMs: table.cycle,
+  };
 }
 
 export type HubConfig = z.infer<typeof hubConfigSchema>;

@@ -22,6 +22,9 @@ const DURATION_KEYS = new Set([
   'renew_before',
   'overlap',
   'rollback_after',
+  'successor_before',
+  'effective_before',
+  'cycle',
 ]);
 
 export function printConfig(config: object): string {

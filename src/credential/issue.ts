@@ -13,6 +13,7 @@ import {
   createCredentialRecord,
   type CredentialRecord,
   decodeCredentialRecord,
+  type NewCredential,
   openCredentialRecord,
   type SealingRecipient,
   verifyCredentialRecord,
@@ -61,13 +62,7 @@ export function asRecipient(hub: HubNode): SealingRecipient {
 /** Makes an ESRA. The password exists in clear only within this call. */
 export async function issueCredential(options: IssueOptions): Promise<IssuedCredential> {
   const { hub, edge, window } = options;
-  const credential = {
-    targetServerFqdn: edge.fqdn,
-    sourceServerFqdn: hub.fqdn,
-    effectiveAt: window.effectiveAt,
-    expiresAt: window.expiresAt,
-    userName: formatAccountName({ kind: 'esra', edge: edge.name, hub: hub.name, number: options.number }),
-  };
+  const credential = newCredential(options);
   const password = createPassword(options.policy, options.random);
   try {
     const recordForEdge = await createCredentialRecord(credential, password, edge, hub.identity);
@@ -76,6 +71,43 @@ export async function issueCredential(options: IssueOptions): Promise<IssuedCred
   } finally {
     password.erase();
   }
+}
+
+/** The first half of an ESRA: its password, in a record for this hub alone. */
+export async function keepCredential(options: IssueOptions): Promise<Buffer> {
+  const { hub } = options;
+  const password = createPassword(options.policy, options.random);
+  try {
+    return await createCredentialRecord(newCredential(options), password, asRecipient(hub), hub.identity);
+  } finally {
+    password.erase();
+  }
+}
+
+/** The second half: the same credential sealed to its edge. Throws `seal.open-failed`. */
+export async function resealForEdge(
+  { record }: OwnCredential,
+  edge: SealingRecipient,
+  hub: HubNode,
+): Promise<Buffer> {
+  const { targetServerFqdn, sourceServerFqdn, effectiveAt, expiresAt, userName } = record;
+  const password = await openCredentialRecord(record, hub.sealingKeys);
+  try {
+    const credential = { targetServerFqdn, sourceServerFqdn, effectiveAt, expiresAt, userName };
+    return await createCredentialRecord(credential, password, edge, hub.identity);
+  } finally {
+    password.erase();
+  }
+}
+
+function newCredential({ hub, edge, number, window }: IssueOptions): NewCredential {
+  return {
+    targetServerFqdn: edge.fqdn,
+    sourceServerFqdn: hub.fqdn,
+    effectiveAt: window.effectiveAt,
+    expiresAt: window.expiresAt,
+    userName: formatAccountName({ kind: 'esra', edge: edge.name, hub: hub.name, number }),
+  };
 }
 
 /** The bootstrap credential, sealed to one hub by the importing one. */

@@ -99,15 +99,15 @@ describe('timings', () => {
   it.each([
     [
       { effectiveBeforeMs: 15 * MIN },
-      'effectiveBefore (15 min) must be longer than the cycle interval with the clock tolerance (15 min)',
+      'effective_before (15 min) must be longer than the cycle interval with the clock tolerance (15 min)',
     ],
     [
       { successorBeforeMs: 3 * DAY },
-      'successorBefore (3 d) must be longer than effectiveBefore and twice the margin (3 d 30 min)',
+      'successor_before (3 d) must be longer than effective_before and twice that (3 d 30 min)',
     ],
     [
       { lifetimeMs: 10 * DAY },
-      'lifetime (10 d) must be longer than successorBefore and effectiveBefore (10 d)',
+      'lifetime (10 d) must be longer than successorBefore and effective_before (10 d)',
     ],
     [
       { lifetimeMs: 401 * DAY },
@@ -115,9 +115,9 @@ describe('timings', () => {
     ],
     [
       { lifetimeMs: 200 * DAY, successorBeforeMs: 91 * DAY },
-      'successorBefore (91 d) must not be longer than the farthest start that an edge takes on (90 d)',
+      'successor_before (91 d) must not be longer than the farthest start that an edge takes on (90 d)',
     ],
-    [{ cycleMs: 6 * MIN }, 'the cycle interval (6 min) must not be longer than recoveryQuiet (5 min)'],
+    [{ cycleMs: 6 * MIN }, 'the cycle interval (6 min) must not be longer than recovery_quiet (5 min)'],
     [{ cycleMs: 0 }, 'a cycle interval (0 ms) must be longer than zero (0 ms)'],
     [{ recoveries: -1 }, 'recoveries must be a whole number, 0 or more, and is -1'],
     [{ recoveries: 1001 }, 'recoveries must be at most 1000, and is 1001'],

@@ -49,24 +49,24 @@ export function checkTimings(timings: RenewalTimings): RenewalTimings {
   const margin = cycleMs + CLOCK_TOLERANCE_MS;
   const marginName = 'the cycle interval with the clock tolerance';
   longer('a cycle interval', cycleMs, 'zero', 0);
-  longer('effectiveBefore', effectiveBeforeMs, marginName, margin);
+  longer('effective_before', effectiveBeforeMs, marginName, margin);
   longer(
-    'successorBefore',
+    'successor_before',
     successorBeforeMs,
-    'effectiveBefore and twice the margin',
+    'effective_before and twice that',
     effectiveBeforeMs + 2 * margin,
   );
   // A successor lives from effectiveBefore on: its own renewal must not be due when it becomes effective.
   longer(
     'lifetime',
     lifetimeMs,
-    'successorBefore and effectiveBefore',
+    'successor_before and effective_before',
     successorBeforeMs + effectiveBeforeMs,
   );
   notLonger('lifetime', lifetimeMs, 'the longest that an edge takes on', MOST_LIFETIME_MS);
-  notLonger('successorBefore', successorBeforeMs, 'the farthest start that an edge takes on', MOST_AHEAD_MS);
+  notLonger('successor_before', successorBeforeMs, 'the farthest start that an edge takes on', MOST_AHEAD_MS);
   // Otherwise a hub that works would not be heard in time, and whoever has its key alone could recover beside it.
-  notLonger('the cycle interval', cycleMs, 'recoveryQuiet', recoveryQuietMs);
+  notLonger('the cycle interval', cycleMs, 'recovery_quiet', recoveryQuietMs);
   return timings;
 }
 

@@ -6,7 +6,7 @@ import { PosternError } from '../base/error.ts';
 import type { Lifecycle } from '../base/lifecycle.ts';
 import { VERSION } from '../base/version.ts';
 import { formatFingerprint } from '../certificate/pin.ts';
-import type { HubConfig } from '../config/hub-config.ts';
+import { type HubConfig, renewalTimings } from '../config/hub-config.ts';
 import type { HubNode } from '../credential/issue.ts';
 import { writeHubPublic } from '../subscription/hub-public.ts';
 import { openHubNode } from '../subscription/node.ts';
@@ -18,9 +18,13 @@ import { siteDn } from '../subscription/topology-objects.ts';
 import { Organisation } from '../sync/organisation/organisation.ts';
 import { SiteMembers } from '../sync/organisation/site-members.ts';
 import { configuredIdentity } from './configured-identity.ts';
+import { CredentialRecords } from '../sync/renewal/credential-records.ts';
+import { openPairStore } from '../sync/renewal/pair-store.ts';
+import { Renewals } from '../sync/renewal/renewals.ts';
 import { directoryRoutes, noDirectoryHere } from './directory-routes.ts';
 import { type DaemonParts, runDaemon } from './frame.ts';
 import { hubStoreFolder, openHubConfiguration } from './hub/configuration.ts';
+import { credentialRoutes } from './hub/credential-routes.ts';
 import { domainRoutes } from './hub/domain-routes.ts';
 import { EdgeRegister } from './hub/edge-facts.ts';
 import { Links } from './hub/links.ts';
@@ -28,7 +32,7 @@ import { memberRoutes } from './hub/member-routes.ts';
 import { watchSite } from './hub/site-watch.ts';
 import { openSource } from './hub/source.ts';
 import { hubStatus, NO_SOURCE } from './hub/status.ts';
-import { subscriptionRoutes } from './hub/subscription-routes.ts';
+import { endSubscription, subscriptionRoutes } from './hub/subscription-routes.ts';
 import { syncRoutes } from './hub/sync-routes.ts';
 import { keepNurserySmall } from './nursery.ts';
 
@@ -67,22 +71,29 @@ async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
     { shared: config.configuration, data: config.data, files, clock, random, log, onFatal },
     lifecycle,
   );
-  const organisation = new Organisation({
+  const pairs = await openPairStore({
+    folder: join(config.data, 'pairs'),
+    files,
+    clock,
+    random,
+    log: log.child('credentials'),
+    onFatal,
+  });
+  lifecycle.add('pairs', () => pairs[Symbol.asyncDispose]());
+  const place = {
     directory: configuration.face,
     base: configuration.base,
     trust,
     hub,
     site: config.site,
-  });
+    lastNumber: (edge: string) => pairs.lastNumber(edge),
+  };
+  const organisation = new Organisation(place);
   await organisation.ensure();
   const members = new SiteMembers({
+    ...place,
     organisation,
-    directory: configuration.face,
     shared: configuration.shared !== undefined,
-    base: configuration.base,
-    trust,
-    hub,
-    site: config.site,
     lifetimeMs: config.credentials.lifetime,
     random,
     log: log.child('site'),
@@ -107,8 +118,23 @@ async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
     const started = follower;
     lifecycle.add('source', () => started.stop());
   }
+  const renewals = new Renewals({
+    hub,
+    edge: (name) => organisation.edge(name),
+    address: (name) => organisation.address(name),
+    store: pairs,
+    records: new CredentialRecords({ ...place, clock, random }),
+    timings: renewalTimings(config.credentials),
+    clock,
+    random,
+    log: log.child('credentials'),
+    onPublished: (edge) => links.find(edge)?.pokeConfiguration(),
+    onSwitched: (edge) => links.find(edge)?.restart(),
+  });
+  lifecycle.add('renewals', () => renewals.stop());
   const links = new Links({
     organisation,
+    renewals,
     hubName: config.name,
     mirror,
     // Whoever has no source could only keep those away that have one.
@@ -122,7 +148,7 @@ async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
     log,
   });
   lifecycle.add('links', () => links.stopAll());
-  const register = new EdgeRegister({ organisation, links, clock });
+  const register = new EdgeRegister({ organisation, links, renewals, hubName: config.name });
 
   const app = createControlApp(log);
   app.get('/v1/status', async (context) => {
@@ -140,7 +166,6 @@ async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
         domains: domains.length,
         memoryBytes: process.memoryUsage.rss(),
         certificateNotAfter: hub.identity.certificate.notAfter,
-        credentialLifetimeMs: config.credentials.lifetime,
         repairedCopies: trust.repaired.length,
       }),
     );
@@ -151,8 +176,9 @@ async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
     return context.json({ text: writeHubPublic({ name, fqdn, identity, sealingStatement }) });
   });
   const lifetimeMs = config.credentials.lifetime;
-  const common = { organisation, links, register, clock, log, signal };
+  const common = { organisation, links, renewals, register, clock, log, signal };
   subscriptionRoutes(app, { ...common, trust, hub, random, lifetimeMs });
+  credentialRoutes(app, { ...common, hubName: config.name });
   memberRoutes(app, { members, links, clock });
   domainRoutes(app, common);
   syncRoutes(app, { ...common, follower, mirror });
@@ -168,7 +194,15 @@ async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
     });
 
   follower?.start();
-  for (const edge of organisation.edges()) links.start(edge.name);
+  renewals.start();
+  for (const { name } of organisation.edges()) {
+    const phase = pairs.get(name)?.pair.phase;
+    if (phase !== 'leaving' && phase !== 'ended') links.start(name);
+    else
+      void endSubscription(name, { organisation, renewals, trust }).catch((error: unknown) =>
+        log.warn('a subscription that was removed is not quite gone: remove it again', { edge: name, error }),
+      );
+  }
   comparePeriodically(
     links,
     clock,

@@ -308,6 +308,8 @@ export function prepareRemoval(
   facts: {
     readonly trust: HubTrustState;
     readonly edgePresent: boolean;
+    /** Last account number of the pair, if renewals have gone beyond that of the trust store. */
+    readonly lastNumber?: number | undefined;
     /** Values of this hub's own object. */
     readonly own: { readonly credentials: readonly Buffer[]; readonly sealedKeys: readonly Buffer[] };
     readonly hub: string;
@@ -337,7 +339,10 @@ export function prepareRemoval(
       const retiredNumbers =
         removed === undefined
           ? draft.retiredNumbers
-          : { ...draft.retiredNumbers, [key]: removed.accountNumber };
+          : {
+              ...draft.retiredNumbers,
+              [key]: Math.max(removed.accountNumber, facts.lastNumber ?? 0),
+            };
       return { ...draft, edges, retiredNumbers };
     },
   };

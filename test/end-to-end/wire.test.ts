@@ -5,8 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemClock } from '../../src/base/clock.ts';
-import { openHubCopy } from '../support/data-copy.ts';
+import { credentialsOf, openHubCopy } from '../support/data-copy.ts';
 import { Deployment, slapdSource } from '../support/deployment.ts';
 import { type Slapd, startSlapd } from '../support/slapd.ts';
 import { SocketmapClient } from '../support/socketmap-client.ts';
@@ -71,9 +70,8 @@ beforeAll(async () => {
   perimeter = streams.filter((stream) => !inside.includes(stream));
   await site.hubDaemon?.stop();
   await using copy = await openHubCopy(site.hubData, 'hub1', 'hub1.localhost');
-  const { credentials } = await copy.organisation.target('edge1', systemClock.now());
-  for (const credential of credentials)
-    passwords.set(credential.userName, (await credential.open()).revealText());
+  for (const [account, password] of await credentialsOf(copy, 'edge1'))
+    passwords.set(account, password.revealText());
 });
 afterAll(() => parts.disposeAsync());
 

@@ -12,7 +12,8 @@ import { systemFiles } from '../../src/base/files.ts';
 import { Lifecycle } from '../../src/base/lifecycle.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { systemRandom } from '../../src/base/random.ts';
-import type { HubNode } from '../../src/credential/issue.ts';
+import type { Secret } from '../../src/base/secret.ts';
+import { type HubNode, openOwnCredential, ownCredentials } from '../../src/credential/issue.ts';
 import { DEFAULT_PASSWORD_POLICY } from '../../src/credential/password.ts';
 import { embedded, openConfiguration } from '../../src/daemon/hub/configuration.ts';
 import type { EdgeDescription } from '../../src/subscription/edge-subscription.ts';
@@ -93,4 +94,16 @@ export async function openHubCopy(data: string, name: string, fqdn: string): Pro
   });
   const kept = parts.move();
   return { folder, node, hub, organisation, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+/** The accounts of that hub on an edge, with their passwords. */
+export async function credentialsOf(
+  { organisation, hub }: HubCopy,
+  edge: string,
+): Promise<Map<string, Secret>> {
+  const { credentials } = ownCredentials((await organisation.own()).credentials, hub, edge);
+  const opened = new Map<string, Secret>();
+  for (const credential of credentials)
+    opened.set(credential.userName, await openOwnCredential(credential, hub));
+  return opened;
 }

@@ -16,6 +16,7 @@ import { systemRandom } from '../../src/base/random.ts';
 import { type EdgeConfig, edgeConfigSchema } from '../../src/config/edge-config.ts';
 import type { HubNode } from '../../src/credential/issue.ts';
 import { DEFAULT_PASSWORD_POLICY } from '../../src/credential/password.ts';
+import { DEFAULT_TIMINGS } from '../../src/credential/schedule.ts';
 import { startListeners } from '../../src/daemon/edge/listeners.ts';
 import { type EdgeServices, openEdgeServices } from '../../src/daemon/edge/services.ts';
 import type { DaemonParts } from '../../src/daemon/frame.ts';
@@ -30,7 +31,11 @@ import { openEdgeNode, openHubNode } from '../../src/subscription/node.ts';
 import type { Mirror } from '../../src/sync/mirror/mirror.ts';
 import type { Pass } from '../../src/sync/mirror/pass.ts';
 import { Organisation } from '../../src/sync/organisation/organisation.ts';
-import { EdgeLink, type EdgeLinkOptions, type LinkStatus } from '../../src/sync/push/edge-link.ts';
+import { EdgeLink, type EdgeLinkOptions } from '../../src/sync/push/edge-link.ts';
+import type { LinkStatus } from '../../src/sync/push/link-status.ts';
+import { CredentialRecords } from '../../src/sync/renewal/credential-records.ts';
+import { PairStore } from '../../src/sync/renewal/pair-store.ts';
+import { Renewals } from '../../src/sync/renewal/renewals.ts';
 import type { FeedEvent } from '../../src/sync/source/source.ts';
 import { FakeFiles } from '../fakes/files.ts';
 import { map, openTestMirror, packCookie } from './mirror.ts';
@@ -42,6 +47,7 @@ const NAME = 'edge1';
 export class LinkedSite implements AsyncDisposable {
   readonly services: EdgeServices;
   readonly organisation: Organisation;
+  readonly renewals: Renewals;
   readonly mirror: Mirror;
   readonly ldapsPort: number;
   /** The edge's. */
@@ -57,18 +63,18 @@ export class LinkedSite implements AsyncDisposable {
 
   private constructor(
     services: EdgeServices,
-    organisation: Organisation,
+    { organisation, renewals }: HubParts,
     mirror: Mirror,
     lifecycle: Lifecycle,
     edge: Pick<LinkedSite, 'ldapsPort' | 'trust' | 'clock' | 'file'>,
   ) {
     this.services = services;
     this.organisation = organisation;
+    this.renewals = renewals;
     this.mirror = mirror;
     this.ldapsPort = edge.ldapsPort;
     this.trust = edge.trust;
     this.clock = edge.clock;
-    this.trust = edge.trust;
     this.file = edge.file;
     this.#lifecycle = lifecycle;
     services.directory.onChange((changes) => {
@@ -101,18 +107,19 @@ export class LinkedSite implements AsyncDisposable {
       ...edgeTable,
     });
     const { services, edge, trust } = await startEdge(config, parts);
-    const organisation = await makeOrganisation(clock);
+    const hub = await makeHub(clock);
+    lifecycle.add('renewals', () => hub.renewals.stop());
     const file = async (): Promise<Buffer> => {
       const around = { store: trust, edge, clock, random: systemRandom, log: silentLog };
       return (await createSubscription(around, {})).bytes;
     };
-    await organisation.importSubscription({
+    await hub.organisation.importSubscription({
       file: readSubscriptionFile(await file()),
       now: clock.now(),
       random: systemRandom,
     });
     const mirror = openTestMirror(createMemoryStore());
-    return new LinkedSite(services, organisation, mirror, lifecycle, { ldapsPort: port, trust, clock, file });
+    return new LinkedSite(services, hub, mirror, lifecycle, { ldapsPort: port, trust, clock, file });
   }
 
   /** A link of this hub; `change` for what is to be different. Stopped with the site. */
@@ -122,6 +129,7 @@ export class LinkedSite implements AsyncDisposable {
       name: NAME,
       hubName: 'hub1',
       target: () => this.organisation.target(NAME, this.clock.now()),
+      open: (signal) => this.renewals.of(NAME).open(signal),
       onEstablished: () => this.organisation.established(NAME, this.clock.now()),
       mirror: this.mirror,
       lastConfirmed: () => undefined,
@@ -214,7 +222,12 @@ async function startEdge(config: EdgeConfig, parts: DaemonParts) {
   return { services, edge, trust };
 }
 
-async function makeOrganisation(clock: Clock): Promise<Organisation> {
+interface HubParts {
+  readonly organisation: Organisation;
+  readonly renewals: Renewals;
+}
+
+async function makeHub(clock: Clock): Promise<HubParts> {
   const node = await openHubNode({
     files: new FakeFiles(),
     clock,
@@ -235,12 +248,21 @@ async function makeOrganisation(clock: Clock): Promise<Organisation> {
     contexts: ['cn=Postern'],
     access: { rules: [], secrets: [] },
   });
-  const organisation = new Organisation({
-    directory: embedded(directory),
-    trust: node.store,
-    hub,
-    site: 'Default-Site',
-  });
+  const place = { directory: embedded(directory), trust: node.store, hub, site: 'Default-Site', base: '' };
+  const organisation = new Organisation(place);
   await organisation.ensure();
-  return organisation;
+  const surroundings = { clock, random: systemRandom };
+  const renewals = new Renewals({
+    ...surroundings,
+    hub,
+    edge: (name) => organisation.edge(name),
+    address: (name) => organisation.address(name),
+    store: new PairStore(createMemoryStore(), silentLog),
+    records: new CredentialRecords({ ...place, ...surroundings }),
+    timings: DEFAULT_TIMINGS,
+    log: silentLog,
+    onPublished: () => undefined,
+    onSwitched: () => undefined,
+  });
+  return { organisation, renewals };
 }

@@ -40,7 +40,7 @@ export const layers: Readonly<Record<Folder, Imports>> = {
   vici: ['base'],
   ipsec: ['base', 'vici', 'certificate', 'config'],
   failover: ['base', 'vici', 'ipsec'],
-  config: ['base'],
+  config: ['base', 'credential'],
   health: { allBut: ['daemon', 'cli'] },
   admin: { allBut: ['daemon', 'cli'] },
   // Of daemon only the files that stand directly in src/daemon/: the entry functions.

@@ -1,10 +1,10 @@
 /** What `postern credential` and `postern subscription recover` do on an edge. */
-import { buildCommand, buildRouteMap } from '@stricli/core';
+import { buildCommand } from '@stricli/core';
 import type { EdgeCredentialsDocument, EdgeHubCredentials } from '../../admin/documents.ts';
 import { formatAge } from '../../base/duration.ts';
 import { PosternError } from '../../base/error.ts';
 import { type Context, edgeDaemon, guarded, print } from '../context.ts';
-import { argument, common, commonAliases, type CommonFlags } from '../flags.ts';
+import { common, commonAliases, type CommonFlags } from '../flags.ts';
 import { formatTable, printable } from '../table.ts';
 
 const optionalHub = {
@@ -63,30 +63,6 @@ function minute(ms: number): string {
   return new Date(ms).toISOString().slice(0, 16).replace('T', ' ');
 }
 
-const list = buildCommand({
-  docs: { brief: 'Replication accounts: states, windows, when each hub was heard, recoveries left' },
-  parameters: { flags: common, aliases: commonAliases },
-  func(this: Context, flags: CommonFlags) {
-    return guarded(this, () => listOnEdge(this, flags));
-  },
-});
-
-const revoke = buildCommand({
-  docs: {
-    brief: 'Delete a replication account; or shut a hub out, by its name',
-    fullDescription:
-      'An account that is revoked never comes back; its hub makes another one by itself, by its other accounts or by its pinned key. A hub that is revoked loses all its accounts, and gets in again only by a new subscription file.',
-  },
-  parameters: {
-    flags: common,
-    aliases: commonAliases,
-    positional: argument('ACCOUNT|HUB', 'Name of an account, such as ESRA.edge1.hub1.0, or of a hub'),
-  },
-  func(this: Context, flags: CommonFlags, name: string) {
-    return guarded(this, () => revokeOnEdge(this, flags, name));
-  },
-});
-
 export const resolveCommand = buildCommand({
   docs: {
     brief: 'On the edge: let a hub in again of which two copies were alive',
@@ -130,9 +106,4 @@ export const recoverCommand = buildCommand({
       print(this, flags.json, document, () => `hub ${document.hub}: ${document.note}`);
     });
   },
-});
-
-export const credentialEdgeRoutes = buildRouteMap({
-  docs: { brief: 'Replication accounts: how hubs get in' },
-  routes: { list, revoke, resolve: resolveCommand },
 });

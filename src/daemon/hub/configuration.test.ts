@@ -107,10 +107,10 @@ describe('the embedded configuration directory', () => {
     ]);
     expect(await again.edgeNames()).toEqual(['edge1']);
     const target = await again.target('edge1', now);
-    expect(target.credentials.map(({ kind }) => kind)).toEqual(['bootstrap', 'esra']);
+    expect(target.bootstrap?.userName).toBe('ESRA.edge1');
     expect(target.domains).toHaveLength(1);
     await again.established('edge1', now);
-    expect((await again.target('edge1', now)).credentials.map(({ kind }) => kind)).toEqual(['esra']);
+    expect((await again.target('edge1', now)).bootstrap).toBeUndefined();
     await again.removeSubscription('edge1');
     expect(await again.edgeNames()).toEqual([]);
   });

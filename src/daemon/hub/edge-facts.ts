@@ -1,6 +1,5 @@
 /** What the hub knows of its edges for status and lists, gathered from link, trust store, configuration directory and the edge itself. */
 import type { EdgeSyncStatus, SubscriptionDocument } from '../../admin/documents.ts';
-import type { Clock } from '../../base/clock.ts';
 import { PosternError } from '../../base/error.ts';
 import { parseCertificate } from '../../certificate/parse.ts';
 import { formatFingerprint } from '../../certificate/pin.ts';
@@ -9,6 +8,8 @@ import type { SubscribedEdge } from '../../subscription/trust-state.ts';
 import type { Organisation } from '../../sync/organisation/organisation.ts';
 import type { EdgeLink } from '../../sync/push/edge-link.ts';
 import { askRemovals, GUARDED_KINDS } from '../../sync/push/edge-query.ts';
+import type { Renewals } from '../../sync/renewal/renewals.ts';
+import { currentCredential } from './credential-facts.ts';
 import type { Links } from './links.ts';
 import { type EdgeFacts, edgeSyncStatus } from './status.ts';
 
@@ -20,7 +21,8 @@ const DECIDE_WITHIN_MS = 10 * 60_000;
 export interface EdgeRegisterOptions {
   readonly organisation: Organisation;
   readonly links: Links;
-  readonly clock: Clock;
+  readonly renewals: Renewals;
+  readonly hubName: string;
 }
 
 export class EdgeRegister {
@@ -33,7 +35,7 @@ export class EdgeRegister {
 
   /** Facts of every subscribed edge; `ask`: with what the edges say now of removals that wait. */
   async facts(ask: boolean): Promise<EdgeFacts[]> {
-    const { organisation, links, clock } = this.#options;
+    const { organisation, links, renewals } = this.#options;
     const edges = organisation.edges().sort((a, b) => (a.name < b.name ? -1 : 1));
     return Promise.all(
       edges.map(async (edge) => {
@@ -42,7 +44,8 @@ export class EdgeRegister {
         return {
           edge,
           link: link?.status,
-          credential: await organisation.credentialOf(edge.name, clock.now()),
+          credential: this.#credential(edge),
+          credentialWarnings: renewals.find(edge.name)?.pair?.warnings ?? {},
           pendingRemovals: this.#pending.get(edge.name) ?? 0,
           certificateNotAfter: notAfter(edge),
         };
@@ -56,9 +59,8 @@ export class EdgeRegister {
     return facts.filter(({ edge }) => names.has(edge.name)).map(edgeSyncStatus);
   }
 
-  async subscription(edge: SubscribedEdge): Promise<SubscriptionDocument> {
-    const { organisation, clock } = this.#options;
-    const credential = await organisation.credentialOf(edge.name, clock.now());
+  subscription(edge: SubscribedEdge): SubscriptionDocument {
+    const credential = this.#credential(edge);
     return {
       edge: edge.name,
       fqdn: edge.fqdn,
@@ -81,6 +83,11 @@ export class EdgeRegister {
     }
     await this.#count(link);
     return count;
+  }
+
+  #credential({ name }: SubscribedEdge) {
+    const { hubName, renewals } = this.#options;
+    return currentCredential({ hub: hubName, edge: name, pair: renewals.find(name)?.pair });
   }
 
   async #count(link: EdgeLink): Promise<void> {

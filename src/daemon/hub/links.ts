@@ -7,9 +7,11 @@ import { nameKey } from '../../credential/account-name.ts';
 import type { Organisation } from '../../sync/organisation/organisation.ts';
 import { EdgeLink } from '../../sync/push/edge-link.ts';
 import type { MirrorView } from '../../sync/push/mirror-view.ts';
+import type { Renewals } from '../../sync/renewal/renewals.ts';
 
 export interface LinksOptions {
   readonly organisation: Organisation;
+  readonly renewals: Renewals;
   readonly hubName: string;
   /** Undefined: no source is configured. */
   readonly mirror: MirrorView | undefined;
@@ -53,11 +55,12 @@ export class Links {
 
   start(edgeName: string): void {
     if (this.#stopped || this.find(edgeName) !== undefined) return;
-    const { organisation, clock, random, log, ...rest } = this.#options;
+    const { organisation, renewals, clock, random, log, ...rest } = this.#options;
     const link = new EdgeLink({
       ...rest,
       name: edgeName,
       target: () => organisation.target(edgeName, clock.now()),
+      open: (signal) => renewals.of(edgeName).open(signal),
       onEstablished: () => organisation.established(edgeName, clock.now()),
       clock,
       random,
@@ -71,6 +74,12 @@ export class Links {
     const link = this.find(edgeName);
     this.#links.delete(nameKey(edgeName));
     await link?.stop();
+  }
+
+  /** The subscription of this edge has ended elsewhere. */
+  async forget(edgeName: string): Promise<void> {
+    await this.stop(edgeName);
+    await this.#options.renewals.forget(edgeName);
   }
 
   /** Topology or domains have changed. */

@@ -21,7 +21,7 @@ export function memberRoutes(
     const { fingerprint } = await parseBody(context, joinBody);
     const joined = await members.join(parsePin(fingerprint), clock.now());
     const { adopted, gone } = await members.adopt(clock.now());
-    for (const edge of gone) await links.stop(edge.name);
+    for (const edge of gone) await links.forget(edge.name);
     for (const edge of adopted) links.start(edge.name);
     return context.json(document(joined));
   });

@@ -37,7 +37,7 @@ async function run(options: SiteWatchOptions, signal: AbortSignal): Promise<void
       const stamp = await directory.stamp(site);
       if (stamp !== seen) {
         const { adopted, gone, complete } = await members.adopt(clock.now());
-        for (const edge of gone) await links.stop(edge.name);
+        for (const edge of gone) await links.forget(edge.name);
         for (const edge of adopted) links.start(edge.name);
         links.poke();
         seen = complete ? stamp : undefined;

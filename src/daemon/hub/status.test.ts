@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { SourceStatus } from '../../admin/documents.ts';
-import type { LinkStatus } from '../../sync/push/edge-link.ts';
+import type { LinkStatus } from '../../sync/push/link-status.ts';
 import { type EdgeFacts, type HubFacts, hubStatus, NO_SOURCE } from './status.ts';
 
 const NOW = Date.UTC(2026, 5, 1);
@@ -23,6 +23,7 @@ const edge: EdgeFacts = {
   edge: { name: 'edge1', fqdn: 'edge1.example.org', port: 50636 },
   link,
   credential: { userName: 'ESRA.edge1.hub1.0', expiresAt: NOW + 20 * DAY },
+  credentialWarnings: {},
   pendingRemovals: 0,
   certificateNotAfter: NOW + 1000 * DAY,
 };
@@ -39,7 +40,6 @@ const facts: HubFacts = {
   domains: 3,
   memoryBytes: 1,
   certificateNotAfter: NOW + 1000 * DAY,
-  credentialLifetimeMs: 30 * DAY,
   repairedCopies: 0,
 };
 
@@ -113,14 +113,74 @@ describe('the status of a hub', () => {
     ['another hub is at work', withLink({ state: 'Skipped', holdsLease: false }), []],
     ['removals that wait', withEdge({ pendingRemovals: 5 }), ['warning removals.pending']],
     [
-      'an account in its last days',
-      withEdge({ credential: { userName: 'a', expiresAt: NOW + 7 * DAY } }),
-      ['warning credential.expiring'],
+      'an account in its last days, which is renewed by itself',
+      withEdge({ credential: { userName: 'a', expiresAt: NOW + DAY } }),
+      [],
     ],
     [
       'an account that is over',
       withEdge({ credential: { userName: 'a', expiresAt: NOW - 1 } }),
       ['critical credential.expired'],
+    ],
+    [
+      'a successor that the edge has not accepted',
+      withEdge({ credentialWarnings: { 'credential.unconfirmed': 'the edge refuses it' } }),
+      ['warning credential.unconfirmed'],
+    ],
+    [
+      'the same of an edge that does not answer: that is the reason',
+      {
+        edges: [
+          {
+            ...edge,
+            link: { ...link, state: 'NotSynchronized', consecutiveFailures: 3 },
+            credential: { userName: 'a', expiresAt: NOW - 1 },
+            credentialWarnings: { 'credential.unconfirmed': 'no answer' },
+          },
+        ],
+      },
+      ['warning edge.failing'],
+    ],
+    [
+      'two copies of this hub: nothing else is said of what follows from it',
+      {
+        edges: [
+          {
+            ...edge,
+            link: { ...link, state: 'Expired', consecutiveFailures: 9 },
+            credential: { userName: 'a', expiresAt: NOW - 1 },
+            credentialWarnings: {
+              'credential.two-instances': 'two',
+              'credential.unconfirmed': 'no',
+              'credential.recovery-waits': 'not yet',
+            },
+          },
+        ],
+      },
+      ['critical credential.two-instances'],
+    ],
+    [
+      'clocks that differ, and an edge that takes the accounts all the same',
+      withEdge({ credentialWarnings: { 'clock.skew': 'this one says 1, that one 2' } }),
+      ['warning clock.skew'],
+    ],
+    [
+      'a recovery, which is told until the next renewal',
+      withEdge({ credentialWarnings: { 'credential.recovered': 'all had ended' } }),
+      ['warning credential.recovered'],
+    ],
+    [
+      'removed on the edge',
+      withEdge({
+        link: { ...link, state: 'Expired' },
+        credentialWarnings: { 'credential.not-admitted': 'removed' },
+      }),
+      ['critical credential.not-admitted'],
+    ],
+    [
+      'no more recoveries',
+      withEdge({ credentialWarnings: { 'credential.recovery-exhausted': 'three were granted' } }),
+      ['critical credential.recovery-exhausted'],
     ],
     ['no account yet', withEdge({ credential: undefined }), []],
     [
@@ -145,11 +205,23 @@ describe('the status of a hub', () => {
           ...edge,
           link: { ...link, state: 'Expired' },
           pendingRemovals: 1,
-          credential: { userName: 'a', expiresAt: 1 },
+          credentialWarnings: {
+            'clock.skew': 'one clock says this, the other that',
+            'credential.restored': 'this hub runs on a restored backup',
+          },
         },
+        { ...edge, credential: { userName: 'a', expiresAt: 1 } },
       ],
     });
-    expect(warnings).toHaveLength(6);
+    expect(warnings.map(({ code }) => code).sort()).toEqual([
+      'certificate.expired',
+      'clock.skew',
+      'credential.expired',
+      'credential.restored',
+      'removals.pending',
+      'source.failed',
+      'trust.repaired',
+    ]);
     for (const { text, mend } of warnings) expect(`${text}${mend ?? ''}`).toMatch(/^.{20,}.{20,}$/);
     for (const { mend } of warnings) expect(mend).toBeDefined();
   });

@@ -1,14 +1,17 @@
 /** The hub's state as a document, with what is wrong and how to mend it. Pure: facts in, plain data out. */
 import type { EdgeSyncStatus, HubStatus, SourceStatus, Warning } from '../../admin/documents.ts';
-import { formatAge, formatDuration } from '../../base/duration.ts';
+import { formatAge } from '../../base/duration.ts';
+import type { HubPair } from '../../credential/lifecycle/hub-pair.ts';
 import type { SubscribedEdge } from '../../subscription/trust-state.ts';
-import type { LinkStatus } from '../../sync/push/edge-link.ts';
+import type { LinkStatus } from '../../sync/push/link-status.ts';
+import { credentialWarnings, rootOf } from './credential-warnings.ts';
 
 export interface EdgeFacts {
   readonly edge: Pick<SubscribedEdge, 'name' | 'fqdn' | 'port'>;
   /** Undefined while the link is being ended. */
   readonly link: LinkStatus | undefined;
   readonly credential: { readonly userName: string; readonly expiresAt: number } | undefined;
+  readonly credentialWarnings: HubPair['warnings'];
   readonly pendingRemovals: number;
   /** The edge's certificate ends then. */
   readonly certificateNotAfter: number | undefined;
@@ -17,7 +20,6 @@ export interface EdgeFacts {
 export type HubFacts = Omit<HubStatus, 'version' | 'role' | 'edges' | 'warnings'> & {
   readonly edges: readonly EdgeFacts[];
   readonly certificateNotAfter: number;
-  readonly credentialLifetimeMs: number;
   /** Damaged copies of the trust store that were written again at the start. */
   readonly repairedCopies: number;
 };
@@ -42,7 +44,7 @@ const EDGE_CRITICAL_MS = 3_600_000;
 const FAILURES_WORTH_A_WARNING = 3;
 
 export function hubStatus(facts: HubFacts): HubStatus {
-  const { edges, certificateNotAfter, credentialLifetimeMs: _lifetime, repairedCopies, ...rest } = facts;
+  const { edges, certificateNotAfter, repairedCopies, ...rest } = facts;
   const statuses = edges.map(edgeSyncStatus);
   return {
     version: 1,
@@ -94,11 +96,12 @@ function sourceWarnings(source: SourceStatus, now: number): Warning[] {
 }
 
 function edgeWarnings(facts: EdgeFacts, status: EdgeSyncStatus, hub: HubFacts): Warning[] {
-  const { edge, credentialExpires, pendingRemovals } = status;
+  const { edge, pendingRemovals } = status;
   const { now } = hub;
   const warnings: Warning[] = [];
   const failing = status.state === 'Expired' || status.consecutiveFailures >= FAILURES_WORTH_A_WARNING;
-  if (failing) {
+  const root = rootOf(facts.credentialWarnings);
+  if (failing && !(status.state === 'Expired' && root !== undefined)) {
     const silentMs = now - (status.lastSuccess ?? hub.startedAt);
     const since = status.lastSuccess === undefined ? 'never' : formatAge(status.lastSuccess, now);
     warnings.push({
@@ -119,25 +122,16 @@ function edgeWarnings(facts: EdgeFacts, status: EdgeSyncStatus, hub: HubFacts): 
       mend: `postern sync approve --edge ${edge}, or postern sync reject --edge ${edge}`,
     });
   }
-  warnings.push(...credentialWarning(edge, credentialExpires, hub));
+  warnings.push(
+    ...credentialWarnings({
+      edge,
+      warnings: facts.credentialWarnings,
+      expiresAt: facts.credential?.expiresAt,
+      unreachable: failing,
+      now,
+    }),
+  );
   return [...warnings, ...certificateWarning(`edge ${edge}`, facts.certificateNotAfter, now)];
-}
-
-/** A successor is due in the last quarter of a credential's life. */
-function credentialWarning(edge: string, expires: number, hub: HubFacts): Warning[] {
-  const left = expires - hub.now;
-  if (expires === 0 || left > hub.credentialLifetimeMs / 4) return [];
-  return [
-    {
-      code: left <= 0 ? 'credential.expired' : 'credential.expiring',
-      severity: left <= 0 ? 'critical' : 'warning',
-      text:
-        left <= 0
-          ? `the account for edge ${edge} expired ${formatDuration(-left)} ago`
-          : `the account for edge ${edge} expires in ${formatDuration(left)}`,
-      mend: `postern subscription remove ${edge} here and on the edge, then subscribe it again`,
-    },
-  ];
 }
 
 function trustWarnings(repairedCopies: number): Warning[] {

@@ -14,6 +14,7 @@ import { readSubscriptionFile } from '../../subscription/file-reader.ts';
 import { checkImport } from '../../subscription/import.ts';
 import { findEdge, type HubTrustState, type SubscribedEdge } from '../../subscription/trust-state.ts';
 import type { Organisation } from '../../sync/organisation/organisation.ts';
+import type { Renewals } from '../../sync/renewal/renewals.ts';
 import { parseBody } from '../route-body.ts';
 import type { EdgeRegister } from './edge-facts.ts';
 import type { Links } from './links.ts';
@@ -24,6 +25,7 @@ export interface SubscriptionRoutesOptions {
   readonly trust: TrustStore<HubTrustState>;
   readonly hub: HubNode;
   readonly links: Links;
+  readonly renewals: Renewals;
   readonly register: EdgeRegister;
   readonly lifetimeMs: number;
   readonly clock: Clock;
@@ -32,6 +34,9 @@ export interface SubscriptionRoutesOptions {
   /** Aborted when the daemon stops. */
   readonly signal: AbortSignal;
 }
+
+/** An edge that does not answer holds no removal up. */
+const TELL_WITHIN_MS = 5000;
 
 const importBody = z.strictObject({
   file: z.base64().max(Math.ceil(MOST_FILE_BYTES / 3) * 4 + 4),
@@ -56,35 +61,45 @@ export function subscriptionRoutes(app: Hono, options: SubscriptionRoutesOptions
     return context.json(document);
   });
 
-  app.get('/v1/subscriptions', async (context) => {
+  app.get('/v1/subscriptions', (context) => {
     const edges = organisation.edges().sort((a, b) => (a.name < b.name ? -1 : 1));
-    return context.json(await Promise.all(edges.map((edge) => register.subscription(edge))));
+    return context.json(edges.map((edge) => register.subscription(edge)));
   });
 
-  app.get('/v1/subscriptions/:edge', async (context) =>
-    context.json(await register.subscription(subscribed(trust, context.req.param('edge')))),
+  app.get('/v1/subscriptions/:edge', (context) =>
+    context.json(register.subscription(subscribed(trust, context.req.param('edge')))),
   );
 
   app.delete('/v1/subscriptions/:edge', async (context) => {
     const asked = context.req.param('edge');
     const name = findEdge(trust.value, asked)?.name ?? asked;
-    await inTurn(async () => {
-      const wasLinked = links.find(name) !== undefined;
+    const told = await inTurn(async () => {
+      organisation.checkRemoval(name);
       await links.stop(name);
-      try {
-        await organisation.removeSubscription(name);
-      } catch (error) {
-        if (wasLinked) links.start(name);
-        throw error;
-      }
+      return endSubscription(name, options);
     });
     links.poke();
     log.info('subscription removed', { edge: name });
     return context.json({
       removed: name,
-      note: 'This hub writes nothing to it any more. The edge keeps its data and goes on answering until "postern subscription remove" is run there, too.',
+      note: `This hub writes nothing to it any more${told ? ', and its accounts there are deleted' : '; its accounts there end by themselves'}. The edge keeps its data and goes on answering until "postern subscription remove" is run there, too.`,
     });
   });
+}
+
+/**
+ * Tells the edge, then takes everything away that this hub has of it. That the pair ends is on the disk first: a removal that a kill has cut off is
+ * finished at the next start. Returns whether the edge was told.
+ */
+export async function endSubscription(
+  name: string,
+  { organisation, renewals, trust }: Pick<SubscriptionRoutesOptions, 'organisation' | 'renewals' | 'trust'>,
+): Promise<boolean> {
+  const known = findEdge(trust.value, name) !== undefined;
+  const told = known && (await renewals.end(name, TELL_WITHIN_MS));
+  await organisation.removeSubscription(name);
+  await renewals.forget(name);
+  return told;
 }
 
 async function importFile(
@@ -122,7 +137,12 @@ async function importFile(
   for (const warning of plan.warnings) log.warn(warning, { edge: plan.edge.name });
   links.poke();
   links.start(plan.edge.name);
-  return { ...(await register.subscription(plan.edge)), warnings: plan.warnings };
+  return {
+    ...register.subscription(plan.edge),
+    account: plan.userName,
+    expires: plan.expiresAt,
+    warnings: plan.warnings,
+  };
 }
 
 function subscribed(trust: TrustStore<HubTrustState>, name: string): SubscribedEdge {

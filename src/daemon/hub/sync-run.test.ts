@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { FakeClock } from '../../../test/fakes/clock.ts';
 import type { EdgeSyncStatus } from '../../admin/documents.ts';
 import { PosternError } from '../../base/error.ts';
-import type { LinkStatus } from '../../sync/push/edge-link.ts';
+import type { LinkStatus } from '../../sync/push/link-status.ts';
 import { runSync } from './sync-run.ts';
 import { edgeSyncStatus } from './status.ts';
 
@@ -64,6 +64,7 @@ function start(
             edge: { name: `edge${at}`, fqdn: 'e.example.org', port: 1 },
             link: status,
             credential: undefined,
+            credentialWarnings: {},
             pendingRemovals: 0,
             certificateNotAfter: undefined,
           }),

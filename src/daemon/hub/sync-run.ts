@@ -6,7 +6,8 @@ import type { EdgeSyncStatus } from '../../admin/documents.ts';
 import type { Clock } from '../../base/clock.ts';
 import { describeError } from '../../base/error.ts';
 import type { SourceFollower } from '../../sync/follow.ts';
-import type { EdgeLink, LinkStatus } from '../../sync/push/edge-link.ts';
+import type { EdgeLink } from '../../sync/push/edge-link.ts';
+import type { LinkStatus } from '../../sync/push/link-status.ts';
 import type { MirrorView } from '../../sync/push/mirror-view.ts';
 
 export interface SyncRunOptions {

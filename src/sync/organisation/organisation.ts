@@ -35,7 +35,7 @@ import {
 import { findEdge, type HubTrustState, type SubscribedEdge } from '../../subscription/trust-state.ts';
 import { deriveDigestKey } from '../content-digest.ts';
 import type { EdgeTarget } from '../push/edge-link.ts';
-import type { PresentableCredential } from '../push/edge-session.ts';
+import type { BootstrapCredential, EdgeSessionOptions } from '../push/edge-session.ts';
 import type { DesiredEntry } from '../push/subtree-push.ts';
 import type { ConfigurationDirectory } from './configuration-directory.ts';
 import { type AcceptedDomain, domainEntry, readDomain } from './domain.ts';
@@ -49,6 +49,8 @@ export interface OrganisationOptions {
   readonly site: string;
   /** Suffix below which the site stands; empty in the embedded directory. */
   readonly base?: string;
+  /** Last account number of the pair with an edge, where more is known than in the trust store. */
+  readonly lastNumber?: (edgeName: string) => number | undefined;
 }
 
 const EDGE_DOMAINS = 'cn=AcceptedDomains,cn=Configuration';
@@ -138,6 +140,11 @@ export class Organisation {
 
   // --- edges ---
 
+  /** Throws `subscription.unknown`. */
+  edge(name: string): SubscribedEdge {
+    return requireEdge(this.#options.trust.value, name);
+  }
+
   edges(): SubscribedEdge[] {
     return Object.values(this.#options.trust.value.edges);
   }
@@ -189,17 +196,23 @@ export class Organisation {
     });
   }
 
-  async removeSubscription(edgeName: string): Promise<void> {
-    const { directory, hub, site, base, trust } = this.#options;
-    if (findEdge(trust.value, edgeName)?.subscriptionId === '')
+  /** Throws `refused` for an edge whose subscription another hub has made. */
+  checkRemoval(edgeName: string): void {
+    if (findEdge(this.#options.trust.value, edgeName)?.subscriptionId === '')
       throw new PosternError('refused', `edge ${edgeName} was subscribed at another hub of the site`, {
         hint: 'remove the subscription there: this hub lets go of it by itself',
       });
+  }
+
+  async removeSubscription(edgeName: string): Promise<void> {
+    const { directory, hub, site, base, trust, lastNumber } = this.#options;
+    this.checkRemoval(edgeName);
     const own = await this.own();
     const present = await this.edgeNames();
     const plan = prepareRemoval(edgeName, {
       trust: trust.value,
       edgePresent: present.some((name) => name.toLowerCase() === edgeName.toLowerCase()),
+      lastNumber: lastNumber?.(edgeName),
       own,
       hub: hub.name,
       site,
@@ -218,36 +231,11 @@ export class Organisation {
     await trust.update((draft) => withEstablished(draft, edgeName, now));
   }
 
-  /** This hub's credentials for an edge: name and end of life of the one in use. */
-  async credentialOf(
-    edgeName: string,
-    now: number,
-  ): Promise<{ userName: string; expiresAt: number } | undefined> {
-    const own = ownCredentials((await this.own()).credentials, this.#options.hub, edgeName);
-    return credentialsToTry(own, now).at(0) ?? own.credentials.at(-1);
-  }
-
   /** Everything that a link needs to work on one edge. Throws `subscription.unknown`, `seal.open-failed`. */
   async target(edgeName: string, now: number): Promise<EdgeTarget> {
     const { hub, trust } = this.#options;
-    const edge = findEdge(trust.value, edgeName);
-    if (edge === undefined)
-      throw new PosternError('subscription.unknown', `no edge ${edgeName} is subscribed`);
+    const edge = requireEdge(trust.value, edgeName);
     const own = await this.own();
-    const usable = credentialsToTry(ownCredentials(own.credentials, hub, edge.name), now);
-    // Until the edge has taken an ESRA there is none on it: the bootstrap account first spares it a refused bind.
-    const first = edge.establishedAt === undefined ? 'bootstrap' : 'esra';
-    const ordered = [
-      ...usable.filter(({ kind }) => kind === first),
-      ...usable.filter(({ kind }) => kind !== first),
-    ];
-    const credentials = ordered.map(
-      (credential): PresentableCredential => ({
-        userName: credential.userName,
-        kind: credential.kind,
-        open: () => openOwnCredential(credential, hub),
-      }),
-    );
     const key = await this.#addressKey(edge, own);
     const hasher = createAddressHasher(key);
     const digestKey = deriveDigestKey(key.reveal());
@@ -259,14 +247,8 @@ export class Organisation {
     ];
     return {
       awaited: edge.establishedAt === undefined && edge.subscriptionId === '',
-      address: {
-        name: edge.name,
-        host: edge.fqdn,
-        port: portOf(edge, edges),
-        pins: edge.pins,
-        identity: hub.identity,
-      },
-      credentials,
+      address: addressOf(edge, edges, hub),
+      bootstrap: edge.establishedAt === undefined ? bootstrapOf(edge, own, hub, now) : undefined,
       hash: (address) => hasher.hash(address),
       digestKey,
       hubs: vouchedHubs(hubs, trust.value, hub).map((object) => desired(hubForEdge(object))),
@@ -275,6 +257,13 @@ export class Organisation {
       ),
       domains: domains.map((domain) => desired(domainEntry(domain, EDGE_DOMAINS))),
     };
+  }
+
+  /** Where an edge is, and whom to expect there. Throws `subscription.unknown`. */
+  async address(edgeName: string): Promise<EdgeAddress> {
+    const { hub, trust } = this.#options;
+    const edge = requireEdge(trust.value, edgeName);
+    return addressOf(edge, edge.subscriptionId === '' ? await this.topology('Edges') : [], hub);
   }
 
   async #addressKey(edge: SubscribedEdge, own: TopologyObject): Promise<Secret> {
@@ -312,6 +301,30 @@ export class Organisation {
     const { site, base } = this.#options;
     return `cn=AcceptedDomains,${siteDn(site, base)}`;
   }
+}
+
+export type EdgeAddress = Omit<EdgeSessionOptions, 'clock' | 'signal'>;
+
+function requireEdge(trust: HubTrustState, name: string): SubscribedEdge {
+  const edge = findEdge(trust, name);
+  if (edge !== undefined) return edge;
+  throw new PosternError('subscription.unknown', `no edge ${name} is subscribed`);
+}
+
+function addressOf(edge: SubscribedEdge, objects: readonly TopologyObject[], hub: HubNode): EdgeAddress {
+  const { name, fqdn, pins } = edge;
+  return { name, host: fqdn, port: portOf(edge, objects), pins, identity: hub.identity };
+}
+
+function bootstrapOf(
+  edge: SubscribedEdge,
+  own: TopologyObject,
+  hub: HubNode,
+  now: number,
+): BootstrapCredential | undefined {
+  const usable = credentialsToTry(ownCredentials(own.credentials, hub, edge.name), now);
+  const credential = usable.find(({ kind }) => kind === 'bootstrap');
+  return credential && { userName: credential.userName, open: () => openOwnCredential(credential, hub) };
 }
 
 /** Of an edge that came by another hub only the directory knows it, and may be put right there; the key is the edge's in any case. */

@@ -45,6 +45,8 @@ export interface SiteMembersOptions {
   readonly hub: HubNode;
   readonly site: string;
   readonly base: string;
+  /** Last account number of the pair with an edge, where more is known than in the trust store. */
+  readonly lastNumber?: (edgeName: string) => number | undefined;
   readonly lifetimeMs: number;
   readonly random: Random;
   readonly log: Log;
@@ -283,7 +285,7 @@ export class SiteMembers {
     keys: readonly AddressKeyRecord[],
     own: TopologyObject,
   ): Promise<SubscribedEdge[]> {
-    const { organisation, directory, trust, hub, site, base, log } = this.#options;
+    const { organisation, directory, trust, hub, site, base, log, lastNumber } = this.#options;
     const gone = organisation.edges().filter(({ subscriptionId, name, addressKeyId }) => {
       if (subscriptionId !== '') return false;
       const found = present.find(({ object }) => sameName(object.name, name));
@@ -292,8 +294,8 @@ export class SiteMembers {
       return newest !== undefined && used !== undefined && newest.createdAt > used.createdAt;
     });
     for (const { name } of gone) {
-      const facts = { trust: trust.value, edgePresent: false, hub: hub.name, site, base };
-      const plan = prepareRemoval(name, { ...facts, own: { ...own, sealedKeys: [] } });
+      const facts = { edgePresent: false, lastNumber: lastNumber?.(name), hub: hub.name, site, base };
+      const plan = prepareRemoval(name, { ...facts, trust: trust.value, own: { ...own, sealedKeys: [] } });
       if (plan.changes.length > 0) await directory.apply(plan.changes);
       await trust.update(plan.trust);
       log.info('the subscription of an edge was ended at another hub', { edge: name });

@@ -9,12 +9,13 @@ import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { LdapClient } from '../../ldap/client.ts';
 import {
+  type BootstrapCredential,
   type EdgeSession,
   type EdgeSessionOptions,
-  openEdgeSession,
-  type PresentableCredential,
+  openBootstrapSession,
 } from './edge-session.ts';
 import { type ConfigurationTarget, ConfigurationPush, installTopology } from './configuration-push.ts';
+import { type LinkStatus, NOT_STARTED, NOTHING_PUSHED, stateAfter } from './link-status.ts';
 import { type HeldLease, takeLease } from './lease-keeper.ts';
 import type { MirrorView } from './mirror-view.ts';
 import { type PushProgress, RecipientPush } from './recipient-push.ts';
@@ -26,8 +27,8 @@ export interface EdgeTarget extends ConfigurationTarget {
     Pick<EdgeSessionOptions, 'identity'>;
   /** This hub's first account is on its way to the edge by the hub that holds the lease. */
   readonly awaited?: boolean;
-  /** In the order in which they are to be tried: ESRAs and, if there is one, the bootstrap credential. */
-  readonly credentials: readonly PresentableCredential[];
+  /** Until the edge has taken an ESRA. */
+  readonly bootstrap: BootstrapCredential | undefined;
   /** Hashes a canonical address with this edge's key. */
   readonly hash: (address: string) => Buffer;
 }
@@ -36,6 +37,8 @@ export interface EdgeLinkOptions {
   readonly name: string;
   readonly hubName: string;
   readonly target: () => Promise<EdgeTarget>;
+  /** A session with the credential that is in use. */
+  readonly open: (signal: AbortSignal) => Promise<EdgeSession>;
   /** Undefined: this hub has no source, and leaves the recipients of the edge alone. */
   readonly mirror: MirrorView | undefined;
   /** While true, the lease is left to the other hubs of the site. */
@@ -51,29 +54,6 @@ export interface EdgeLinkOptions {
   readonly onEstablished: (userName: string) => Promise<void>;
 }
 
-/** Exchange's SyncStatus values, where they fit. */
-export type LinkState =
-  | 'NotStarted'
-  | 'InProgress'
-  | 'Synchronized'
-  | 'NotSynchronized'
-  | 'DirectoryError'
-  | 'Expired'
-  | 'Skipped';
-
-export interface LinkStatus {
-  readonly state: LinkState;
-  readonly holdsLease: boolean;
-  readonly lastAttempt: number | undefined;
-  readonly lastSuccess: number | undefined;
-  readonly consecutiveFailures: number;
-  readonly failureDetail: string | undefined;
-  readonly progress: PushProgress;
-  /** Topology or domains have changed, and the edge hasn't all of it on its disk yet. */
-  readonly configurationDue: boolean;
-  readonly credential: string;
-}
-
 const BACKOFF = { firstMs: 250, mostMs: 60_000 };
 /** Another hub has the lease: look again soon, since it may go away at any time. */
 const STANDBY_MS = 2000;
@@ -81,13 +61,6 @@ const STANDBY_MS = 2000;
 const CONFIGURATION_RETRY_MS = 10_000;
 /** An edge that does not take the lease back holds nobody up. */
 const RELEASE_WITHIN_MS = 2000;
-const NOTHING_PUSHED: PushProgress = {
-  pushed: 0,
-  total: undefined,
-  inStep: false,
-  settled: false,
-  settledSequence: undefined,
-};
 /** All there is to push for a hub without a source. */
 const NO_RECIPIENTS: PushProgress = {
   pushed: 0,
@@ -99,17 +72,7 @@ const NO_RECIPIENTS: PushProgress = {
 
 export class EdgeLink {
   readonly #options: EdgeLinkOptions;
-  #status: LinkStatus = {
-    state: 'NotStarted',
-    holdsLease: false,
-    lastAttempt: undefined,
-    lastSuccess: undefined,
-    consecutiveFailures: 0,
-    failureDetail: undefined,
-    progress: NOTHING_PUSHED,
-    configurationDue: true,
-    credential: '',
-  };
+  #status: LinkStatus = NOT_STARTED;
   readonly #watchers = new Set<(status: LinkStatus) => void>();
   #stop = new AbortController();
   #attempt = new AbortController();
@@ -216,18 +179,10 @@ export class EdgeLink {
 
   async #session(signal: AbortSignal): Promise<void> {
     const { log, name } = this.#options;
-    let target = await this.#options.target();
+    const target = await this.#options.target();
     this.#awaited = target.awaited === true;
-    let session = await this.#open(target, signal);
-    if (session.credential.kind === 'bootstrap') {
-      log.info('first session: installing topology and credentials', { edge: name });
-      await installTopology(session.client, target);
-      session.client.unbind();
-      target = await this.#options.target();
-      const esras = target.credentials.filter((credential) => credential.kind === 'esra');
-      session = await this.#open({ ...target, credentials: esras }, signal);
-    }
-    const { client } = session;
+    if (target.bootstrap !== undefined) await this.#bootstrap(target, target.bootstrap, signal);
+    const { client, userName } = await this.#options.open(signal);
     let lease: HeldLease | undefined;
     let leaving: Promise<void> | undefined;
     const onAbort = (): void => {
@@ -236,11 +191,11 @@ export class EdgeLink {
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       signal.throwIfAborted();
-      await this.#options.onEstablished(session.credential.userName);
+      await this.#options.onEstablished(userName);
       lease = await this.#takeLease(client, signal);
       this.#leaseId = lease.leaseId;
       this.#client = client;
-      this.#update({ holdsLease: true, credential: session.credential.userName });
+      this.#update({ holdsLease: true, credential: userName });
       log.info('holding the lease', { edge: name, epoch: lease.epoch });
       await this.#pushUntilLost(client, lease.epoch, signal);
     } finally {
@@ -288,8 +243,17 @@ export class EdgeLink {
     client.destroy();
   }
 
-  async #open(target: EdgeTarget, signal: AbortSignal): Promise<EdgeSession> {
-    return openEdgeSession({ ...target.address, clock: this.#options.clock, signal }, target.credentials);
+  /** The bootstrap account brings the first ESRA. An edge that refuses it may have that already. */
+  async #bootstrap(target: EdgeTarget, credential: BootstrapCredential, signal: AbortSignal): Promise<void> {
+    const { clock, log, name } = this.#options;
+    const client = await openBootstrapSession({ ...target.address, clock, signal }, credential);
+    if (client === undefined) return;
+    log.info('first session: installing topology and credentials', { edge: name });
+    try {
+      await installTopology(client, target);
+    } finally {
+      client.unbind();
+    }
   }
 
   async #pushUntilLost(client: LdapClient, epoch: number, signal: AbortSignal): Promise<void> {
@@ -385,13 +349,6 @@ export class EdgeLink {
 
 function orElse(error: unknown, code: ErrorCode, message: string): PosternError {
   return isPosternError(error) ? error : new PosternError(code, message, { cause: error });
-}
-
-function stateAfter(error: unknown): LinkState {
-  if (isPosternError(error, 'credential.expired', 'credential.invalid')) return 'Expired';
-  if (isPosternError(error, 'source.unavailable', 'source.behind', 'source.incomplete'))
-    return 'DirectoryError';
-  return 'NotSynchronized';
 }
 
 function describeFailure(error: unknown): string {

@@ -11,10 +11,9 @@ import { type PinSet, requirePin } from '../../certificate/pin.ts';
 import { connectLdap, type LdapClient } from '../../ldap/client.ts';
 import { resultCodeOf } from '../../ldap/client-error.ts';
 
-/** A credential that can be shown; `open` reveals the password only when it is needed. */
-export interface PresentableCredential {
+/** The bootstrap account of an edge; `open` reveals the password only when it is needed. */
+export interface BootstrapCredential {
   readonly userName: string;
-  readonly kind: 'bootstrap' | 'esra';
   readonly open: () => Promise<Secret>;
 }
 
@@ -28,41 +27,33 @@ export interface EdgeSessionOptions {
   readonly signal: AbortSignal;
 }
 
+/** Bound as an ESRA. */
 export interface EdgeSession {
   readonly client: LdapClient;
-  readonly credential: PresentableCredential;
+  readonly userName: string;
 }
 
 const INVALID_CREDENTIALS = 49;
 /** An edge that says nothing for so long is as good as gone. */
 const OPERATION_TIMEOUT_MS = 60_000;
 
-/** Tries the credentials in order, each on a connection of its own. Throws `credential.invalid` when the edge takes none. */
-export async function openEdgeSession(
+/** Undefined when the edge does not take the bootstrap account (any more). */
+export async function openBootstrapSession(
   options: EdgeSessionOptions,
-  credentials: readonly PresentableCredential[],
-): Promise<EdgeSession> {
-  for (const credential of credentials) {
-    const client = await connectPinned(options);
-    const password = await credential.open();
-    try {
-      await client.bind(`cn=${credential.userName},cn=Accounts`, password);
-      return { client, credential };
-    } catch (error) {
-      client.destroy();
-      if (resultCodeOf(error) !== INVALID_CREDENTIALS) throw error;
-    } finally {
-      password.erase();
-    }
+  credential: BootstrapCredential,
+): Promise<LdapClient | undefined> {
+  const client = await connectPinned(options);
+  const password = await credential.open();
+  try {
+    await client.bind(`cn=${credential.userName},cn=Accounts`, password);
+    return client;
+  } catch (error) {
+    client.destroy();
+    if (resultCodeOf(error) !== INVALID_CREDENTIALS) throw error;
+    return undefined;
+  } finally {
+    password.erase();
   }
-  throw new PosternError(
-    'credential.invalid',
-    `edge ${options.name} accepts none of our ${credentials.length} credentials`,
-    {
-      hint: 'compare the clocks of hub and edge; if the subscription file has expired before the first load, make a new one and import it',
-      fields: { edge: options.name },
-    },
-  );
 }
 
 /** TLS 1.3 to the edge; its key must be the pinned one before the first byte of LDAP is sent. */
