@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import { BASE } from '../../test/support/directory-questions.ts';
 import { SETUP, type Step, step } from '../../test/support/directory-updates.ts';
 import { addition, testDirectory } from '../../test/support/served-directory.ts';
+import { Database } from './database.ts';
 import type { Directory, Update, UpdateRequest } from './directory.ts';
 import { createMemoryStore } from './store/store.ts';
 
@@ -51,6 +52,11 @@ async function content(directory: Directory): Promise<unknown[]> {
     .sort((a, b) => (a[0] < b[0] ? -1 : 1));
 }
 
+/** What a start would make of the store. */
+function reopened({ schema, clock, random, database: { store, contexts } }: Directory): Database {
+  return new Database({ store, schema, clock, random, contexts: contexts.map(({ dn }) => dn), indexes: [] });
+}
+
 it('always', async () => {
   const groups = fc.array(fc.array(step, { minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 12 });
   await fc.assert(
@@ -67,6 +73,7 @@ it('always', async () => {
           () => 'undone',
         );
         if (outcome === 'undone') expect(await content(directory)).toEqual(before);
+        else expect(reopened(directory).lastChange).toEqual(directory.database.lastChange);
         expect(await directory.verify()).toMatchObject({ problems: [] });
       }
       const rebuilt = testDirectory({ store });

@@ -20,6 +20,9 @@ export class DatabaseChange {
   readonly #batch: Batch;
   /** Entries touched, with their state before the group. */
   readonly entries = new Map<number, EntryChange>();
+  /** Change number of the entry stored last. */
+  #time = 0;
+  #count = 0;
 
   constructor(database: Database, batch: Batch) {
     this.#database = database;
@@ -32,6 +35,7 @@ export class DatabaseChange {
     // Record numbers come back: an entry deleted in this very group may have had this one.
     if (!this.entries.has(id)) this.entries.set(id, { id, before: undefined, dnBefore: undefined });
     this.#database.link(id);
+    this.#stored(draft);
     return id;
   }
 
@@ -44,6 +48,7 @@ export class DatabaseChange {
     this.#batch.put(id, buffer, 0, length);
     if (stays) this.#database.linkValues(id, true);
     else this.#database.link(id);
+    this.#stored(draft);
   }
 
   delete(id: number): void {
@@ -58,7 +63,9 @@ export class DatabaseChange {
 
   /** False when the store refuses the group (`store.full`...): it is undone, and `onDurable` is told why. */
   commit(onDurable: (error?: Error) => void): boolean {
-    this.#database.saveState(this.#batch);
+    const { time, count } = this.#database.lastChange;
+    // A later delete has a number of its own.
+    this.#database.saveState(this.#batch, this.#time === time && this.#count === count);
     const { refusal } = this.#batch;
     if (refusal === undefined) {
       this.#batch.commit(onDurable);
@@ -77,6 +84,11 @@ export class DatabaseChange {
     this.#batch.rollback();
     for (const id of this.entries.keys()) database.link(id);
     database.structure++;
+  }
+
+  #stored({ changed, changeCount }: Draft): void {
+    this.#time = changed;
+    this.#count = changeCount;
   }
 
   #remember(id: number): void {

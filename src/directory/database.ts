@@ -329,10 +329,11 @@ export class Database {
     return new DatabaseChange(this, this.store.begin());
   }
 
-  /** For `DatabaseChange`: what else has to be in every group. */
-  saveState(batch: Batch): void {
+  /** For `DatabaseChange`: what else has to be in a group. `carried`: the last change number stands in an entry that the group stores. */
+  saveState(batch: Batch, carried: boolean): void {
     const words = this.dictionary.takeChanges();
     if (words !== undefined) batch.setMeta(DICTIONARY, words);
+    if (carried) return;
     const last = Buffer.alloc(10);
     last.writeUIntLE(this.#time, 0, 6);
     last.writeUInt32LE(this.#count, 6);
