@@ -28,7 +28,14 @@ export class WakeUp {
     if (!options.notification) return;
     this.#search = client.search(
       { base: options.namingContext, attributes: ['1.1'] },
-      { controls: [{ oid: CONTROL.notification, critical: true }], timeoutMs: 'never' },
+      {
+        // Without the second one it does not stir for a deletion.
+        controls: [
+          { oid: CONTROL.notification, critical: true },
+          { oid: CONTROL.showDeleted, critical: true },
+        ],
+        timeoutMs: 'never',
+      },
     );
     void this.#listen(this.#search);
   }
