@@ -20,6 +20,8 @@ export interface ClientLimits {
   /** Updates and request octets of one transaction. */
   readonly transactionUpdates: number;
   readonly transactionBytes: number;
+  /** Milliseconds from its start to the request to end it; 0 = no limit. */
+  readonly transactionMs: number;
   /** Longest message. */
   readonly messageBytes: number;
 }
@@ -36,6 +38,7 @@ export const STRANGER_LIMITS: ClientLimits = {
   sortEntries: 100,
   transactionUpdates: 0,
   transactionBytes: 0,
+  transactionMs: 0,
   messageBytes: 65_536,
 };
 
@@ -51,6 +54,7 @@ export const READER_LIMITS: ClientLimits = {
   sortEntries: 10_000,
   transactionUpdates: 0,
   transactionBytes: 0,
+  transactionMs: 0,
   messageBytes: 65_536,
 };
 
@@ -66,5 +70,6 @@ export const TRUSTED_LIMITS: ClientLimits = {
   sortEntries: 100_000,
   transactionUpdates: 2_000,
   transactionBytes: 32 << 20,
+  transactionMs: 600_000,
   messageBytes: 8 << 20,
 };

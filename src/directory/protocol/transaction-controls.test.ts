@@ -1,5 +1,6 @@
 /** RFC 5805 §3.5 and §4: what may stand in a transaction, what ends it, and how far its answers reach. */
 import { describe, expect, it } from 'vitest';
+import { FakeClock } from '../../../test/fakes/clock.ts';
 import { critical, found, optional, outcome, textsOf } from '../../../test/support/directory-answers.ts';
 import { accept, BASE, bind, raw } from '../../../test/support/directory-requests.ts';
 import { addition, ADMINISTRATOR, serveDirectory } from '../../../test/support/served-directory.ts';
@@ -231,6 +232,42 @@ describe('message ids and notices', () => {
       value: identifier,
     });
     connection.socket.destroy();
+  });
+
+  it('open for too long: given up, and said so; one that was settled in time is not', async () => {
+    const clock = new FakeClock();
+    await using served = await serveDirectory({ entries, directory: { clock } });
+    const settled = await opened(served);
+    const value = encodeEndTransactionRequest({ commit: true, identifier: settled.identifier });
+    await settled.connection.send(3, update('before'), settled.controls);
+    await settled.connection.send(4, { op: 'extendedRequest', oid: EXTENDED.endTransaction, value });
+    await settled.connection.until((m) => m.some(({ messageId }) => messageId === 4));
+    const { connection, controls, identifier } = await opened(served);
+    await connection.send(3, update('x'), controls);
+    await connection.until((m) => m.length === 3);
+    await clock.advance(TRUSTED_LIMITS.transactionMs - 1);
+    await connection.send(4, update('y'), controls);
+    await connection.until((m) => m.length === 4);
+    await clock.advance(1);
+    await connection.until((m) => m.length === 5);
+    expect(served.server.transactionBudget.used).toBe(0);
+    await connection.send(5, update('z'), controls);
+    const messages = await connection.until((m) => m.length === 6);
+    expect(codes(messages).slice(2)).toEqual([
+      '3 success',
+      '4 success',
+      '0 adminLimitExceeded',
+      '5 operationsError',
+    ]);
+    expect(messages[4]?.operation).toMatchObject({
+      oid: EXTENDED.abortedTransactionNotice,
+      value: identifier,
+      result: { diagnostic: 'a transaction may be open for 600 s' },
+    });
+    expect(codes(settled.connection.messages).slice(2)).toEqual(['3 success', '4 success']);
+    expect(served.directory.stats.entries).toBe(5);
+    connection.socket.destroy();
+    settled.connection.socket.destroy();
   });
 
   it('a bind ends all of them without notice (§3.5), and so does leaving', async () => {

@@ -1,4 +1,5 @@
 /** A client's open transaction (RFC 5805): updates gathered in order, bounded; nothing of it is visible before the commit. */
+import type { Timer } from '../../base/clock.ts';
 import type { Update } from '../update/context.ts';
 import type { ClientLimits } from './limits.ts';
 import type { MemoryBudget } from './memory-budget.ts';
@@ -11,6 +12,8 @@ export class Transaction {
   readonly #limits: ClientLimits;
   readonly #budget: MemoryBudget;
   readonly updates: Update[] = [];
+  /** Ends it when it is open for too long. */
+  expiry: Timer | undefined;
   #bytes = 0;
   #cost = 0;
   #highestId = 0;
@@ -44,6 +47,7 @@ export class Transaction {
 
   /** Its memory is free again: it was carried out, or given up. */
   release(): void {
+    this.expiry?.cancel();
     this.#budget.give(this.#cost);
     this.#cost = 0;
   }

@@ -4,7 +4,7 @@
  */
 import { EXTENDED } from '../../ldap/control.ts';
 import { decodeEndTransactionRequest, encodeEndTransactionResponse } from '../../ldap/extended-values.ts';
-import type { Request } from '../../ldap/message.ts';
+import type { LdapResult, Request } from '../../ldap/message.ts';
 import { OPERATION_TAG } from '../../ldap/operation-tag.ts';
 import type { ExtendedReply } from '../hooks.ts';
 import { refuse, resultOf, SUCCESS } from '../refusal.ts';
@@ -111,11 +111,15 @@ function gather(client: Client, messageId: number, update: Update, identifier: B
     refuse('protocolError', 'the transaction has an update with this message id already');
   if (transaction.take(update, bytes))
     return writeSuccess(client.connection.writer(), messageId, RESPONSE_TAG[update.request.op]);
-  closeTransaction(client, transaction);
-  transaction.release();
   const result = resultOf('adminLimitExceeded', 'the transaction is too large');
   client.answer(update.request.op, messageId, result);
-  // RFC 5805 §2.4
+  abortTransaction(client, transaction, result);
+}
+
+/** RFC 5805 §2.4: with a notice that says why. */
+function abortTransaction(client: Client, transaction: Transaction, result: LdapResult): void {
+  closeTransaction(client, transaction);
+  transaction.release();
   client.reply(0, { result, oid: EXTENDED.abortedTransactionNotice, value: transaction.identifier });
 }
 
@@ -126,8 +130,21 @@ export function startTransaction(client: Client): ExtendedReply {
   const { limits } = client;
   if (limits.transactionUpdates === 0) refuse('insufficientAccessRights', 'no right to transactions');
   if (client.transactions.length >= MOST_OPEN) refuse('busy', `${MOST_OPEN} transactions are open already`);
-  const identifier = client.directory.random.bytes(4);
-  client.transactions.push(new Transaction(identifier, limits, client.server.transactionBudget));
+  const { clock, random } = client.directory;
+  const identifier = random.bytes(4);
+  const transaction = new Transaction(identifier, limits, client.server.transactionBudget);
+  client.transactions.push(transaction);
+  // What it holds is memory that all clients share.
+  if (limits.transactionMs > 0) {
+    const result = resultOf(
+      'adminLimitExceeded',
+      `a transaction may be open for ${limits.transactionMs / 1000} s`,
+    );
+    const expire = (): void => abortTransaction(client, transaction, result);
+    transaction.expiry = clock.after('directory.transaction', limits.transactionMs, expire, {
+      background: true,
+    });
+  }
   return { result: SUCCESS, value: identifier };
 }
 
@@ -175,5 +192,6 @@ function openTransaction(client: Client, identifier: Buffer): Transaction {
 }
 
 function closeTransaction({ transactions }: Client, transaction: Transaction): void {
+  transaction.expiry?.cancel();
   transactions.splice(transactions.indexOf(transaction), 1);
 }
