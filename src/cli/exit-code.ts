@@ -31,6 +31,8 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
   'subscription.too-large': EXIT.refused,
   'subscription.duplicate': EXIT.refused,
   'subscription.wrong-hub': EXIT.refused,
+  'ipsec.peer': EXIT.refused,
+  'ipsec.trial': EXIT.refused,
 };
 
 export function exitCodeOf(code: ErrorCode): number {

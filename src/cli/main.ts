@@ -11,6 +11,7 @@ import { directoryRoutes } from './command/directory.ts';
 import { domainRoutes } from './command/domain.ts';
 import { edgeRoutes } from './command/edge.ts';
 import { hubRoutes } from './command/hub.ts';
+import { ipsecRoutes } from './command/ipsec.ts';
 import { lookupCommand } from './command/lookup.ts';
 import { sourceRoutes } from './command/source.ts';
 import { statusCommand } from './command/status.ts';
@@ -32,6 +33,7 @@ type Route =
   | 'config'
   | 'edge'
   | 'hub'
+  | 'ipsec'
   | 'demo';
 
 const routes = buildRouteMap<Route, Context>({
@@ -40,7 +42,7 @@ const routes = buildRouteMap<Route, Context>({
     fullDescription: [
       'Without a command: status.',
       '',
-      'Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 degraded, 4 critical, 5 daemon unreachable, 6 not found, 7 refused.',
+      'Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 degraded, 4 critical, 5 daemon unreachable, 6 not found, 7 refused, 10 a plan has changes.',
     ].join('\n'),
   },
   routes: {
@@ -55,6 +57,7 @@ const routes = buildRouteMap<Route, Context>({
     config: configRoutes,
     edge: edgeRoutes,
     hub: hubRoutes,
+    ipsec: ipsecRoutes,
     demo: demoCommand,
   },
 });

@@ -60,6 +60,10 @@ export const ipsecConfigSchema = z.strictObject({
     .strictObject({
       /** Unconfirmed changes are taken back after this long. */
       rollback_after: duration('60s'),
+      /** What is confirmed. */
+      state_folder: absolute.default('/etc/postern/ipsec'),
+      /** What is being tried; must be empty after a reboot. */
+      run_folder: absolute.default('/run/postern/ipsec'),
     })
     .prefault({}),
   charon: z

@@ -53,7 +53,7 @@ async function readTrust(files: Files, configPath: string): Promise<TrustState> 
   const copies = new TrustCopies(files, join(data, 'trust'), isHub ? HUB_TRUST_STORE : EDGE_TRUST_STORE);
   const found = await Promise.all(COPIES.map((copy) => copies.read(copy)));
   const [newest] = found
-    .filter((one) => one !== undefined && !(one instanceof PosternError))
+    .flatMap((one) => (one === undefined || one instanceof PosternError ? [] : [one]))
     .sort((a, b) => b.sequence - a.sequence);
   if (newest === undefined)
     throw new PosternError(

@@ -27,15 +27,15 @@ export async function operatorSession(
   let connection = own;
   let at = pid;
   for (let depth = 0; depth < MOST_ANCESTORS && at > 1; depth++) {
-    const process = await readProcess(files, at);
-    if (process === undefined) break;
-    if (SSH_SERVERS.has(process.name))
-      return { flow: parseConnection(connection), openedAt: process.startedAt };
+    const ancestor = await readProcess(files, at);
+    if (ancestor === undefined) break;
+    if (SSH_SERVERS.has(ancestor.name))
+      return { flow: parseConnection(connection), openedAt: ancestor.startedAt };
     connection = (await readConnection(files, at)) ?? connection;
     // A login on the machine itself: whoever sits there is not locked out.
-    if (process.name === 'login' || process.name === 'agetty')
-      return { flow: undefined, openedAt: process.startedAt };
-    at = process.parent;
+    if (ancestor.name === 'login' || ancestor.name === 'agetty')
+      return { flow: undefined, openedAt: ancestor.startedAt };
+    at = ancestor.parent;
   }
   return { flow: parseConnection(connection), openedAt: undefined };
 }
