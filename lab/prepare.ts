@@ -74,3 +74,11 @@ export function prepareIdentities(work: string): void {
     );
   }
 }
+
+/** `/mnt/program/ssh/{host,operator}`: keys of OpenSSH. */
+export function prepareSshKeys(work: string): void {
+  const folder = join(work, 'program/ssh');
+  mkdirSync(folder);
+  for (const name of ['host', 'operator'])
+    execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(folder, name)]);
+}

@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } fr
 import { join } from 'node:path';
 import { setTimeout as after } from 'node:timers/promises';
 import { type Machine, runGuest } from './machine/machine.ts';
-import { prepareIdentities, preparePrograms } from './prepare.ts';
+import { prepareIdentities, preparePrograms, prepareSshKeys } from './prepare.ts';
 import { readResults, type ScenarioResult } from './result.ts';
 import { makeWorkFolder } from './work-folder.ts';
 
@@ -35,6 +35,7 @@ export async function runScenarios(options: RunOptions): Promise<ScenarioResult[
     mkdirSync(join(work, 'program'));
     await preparePrograms(top, work, withPostern);
     prepareIdentities(work);
+    prepareSshKeys(work);
     writeFileSync(join(work, 'plan'), `${scenarios.join('\n')}\n`);
     writeFileSync(join(work, 'results'), '');
     let told = 0;

@@ -82,6 +82,11 @@ export async function joinHosts(
   );
 }
 
+/** The namespace of a host that is gone may stay for minutes, while the kernel has answers to send: its cable goes at once. */
+export async function leaveBridge(observer: Host, names: readonly string[]): Promise<void> {
+  await observer.run(`for name in ${names.join(' ')}; do ip link delete v-$name; done 2>/dev/null`);
+}
+
 async function must(host: Host, lines: readonly string[]): Promise<void> {
   const { status, output } = await host.run(lines.join('\n'));
   if (status !== 0) throw new Error(`${host.name}: ${output}`);

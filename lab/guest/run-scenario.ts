@@ -16,11 +16,13 @@ import { setTimeout as after } from 'node:timers/promises';
 import type { ScenarioResult } from '../result.ts';
 import { type HostLine, parseScenario, type Scenario, type ScenarioLine } from '../scenario.ts';
 import { Host, type Ran } from './host.ts';
-import { addressVariables, hostsFile, isHostName, joinHosts } from './network.ts';
+import { addressVariables, hostsFile, isHostName, joinHosts, leaveBridge } from './network.ts';
 import { Watch } from './watch.ts';
 
 const SCENARIOS = '/mnt/top/lab/scenarios';
 const COMMANDS = '/mnt/command';
+/** What is carried by hand from one host to another. */
+const CARRY = `${COMMANDS}/carry`;
 const TRIES_EVERY_MS = 200;
 
 export interface GuestContext {
@@ -78,8 +80,9 @@ class Run {
     const scenario = parseScenario(`lab/scenarios/${file}`, read(file), read);
     this.#before = await this.#guestState();
     const marker = randomBytes(12).toString('hex');
-    const variables = { ...addressVariables(), MARKER: marker, MACHINE: this.#context.machine };
+    const variables = { ...addressVariables(), MARKER: marker, MACHINE: this.#context.machine, CARRY };
     this.#say('begins');
+    mkdirSync(CARRY);
     await this.#startHosts(scenario, variables);
     const capture = `${COMMANDS}/${this.#name.replaceAll('/', '-')}.pcap`;
     this.#say('hosts are up');
@@ -106,13 +109,14 @@ class Run {
     } finally {
       await Promise.all([...this.#hosts.values()].map(({ host }) => host.stop()));
     }
+    await leaveBridge(this.#context.observer, [...this.#hosts.keys()]);
     // A firewall on the bridge is the observer's.
     await this.#context.observer.run('nft flush ruleset');
     for (const file of readdirSync(COMMANDS)) {
       if (!file.startsWith('observer')) rmSync(join(COMMANDS, file), { recursive: true });
     }
     for (let tries = 0; (await this.#guestState()) !== this.#before; tries++) {
-      if (tries === 50)
+      if (tries === 200)
         throw new Error(`left behind:\n${await this.#guestState()}\nbefore:\n${this.#before}`);
       await after(100);
     }
@@ -163,6 +167,7 @@ class Run {
     const known = this.#hosts.get(name);
     if (known === undefined) return { output: `no host ${name}`, status: -1 };
     await known.host.stop();
+    await leaveBridge(this.#context.observer, [name]);
     await this.#startAll([known.line], { LAB_BOOT: how });
     return { output: '', status: 0 };
   }
