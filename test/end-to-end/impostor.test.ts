@@ -21,13 +21,15 @@ import { parseCertificate } from '../../src/certificate/parse.ts';
 import { stateSealingKey } from '../../src/certificate/statement.ts';
 import { connectLdap, type LdapClient } from '../../src/ldap/client.ts';
 import { resultCodeOf } from '../../src/ldap/client-error.ts';
+import { instanceControl } from '../../src/credential/renewal-messages.ts';
+import type { Control } from '../../src/ldap/message.ts';
 import { hubForEdge } from '../../src/subscription/topology-objects.ts';
 import { takeLease } from '../../src/sync/push/lease-keeper.ts';
 import { TransactionWriter } from '../../src/sync/push/transaction-writer.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { credentialsOf, type HubCopy, openEdgeCopy, openHubCopy } from '../support/data-copy.ts';
 import { Deployment } from '../support/deployment.ts';
-import { int, seq, str, tlv } from '../support/hand-ber.ts';
+import { control, int, seq, str, tlv } from '../support/hand-ber.ts';
 import { OpenSsl } from '../support/openssl.ts';
 import { makeHub } from '../support/subscription-site.ts';
 import { until } from '../support/until.ts';
@@ -53,8 +55,8 @@ beforeAll(async () => {
 afterAll(() => parts.disposeAsync());
 
 /** By hand, since our client never offers a session (RFC 4511 §4.2). */
-function bindRequest(name: string, secret: string): Buffer {
-  return seq(int(1), tlv(0x60, int(3), str(name), str(secret, 0x80)));
+function bindRequest(name: string, secret: string, call: Control): Buffer {
+  return seq(int(1), tlv(0x60, int(3), str(name), str(secret, 0x80)), tlv(0xa0, control(call)));
 }
 
 /** resultCode of a BindResponse. */
@@ -202,10 +204,13 @@ describe('with a copy of the hub', () => {
     });
   }
 
+  let calls = 0;
+  const call = (): Control => instanceControl({ instance: 'fe'.repeat(16), counter: ++calls });
+
   async function bindResult(identity: Identity | undefined): Promise<number> {
     const client = await connect(identity);
     try {
-      await client.bind(`cn=${account},cn=Accounts`, password);
+      await client.bind(`cn=${account},cn=Accounts`, password, { controls: [call()] });
       return 0;
     } catch (error) {
       return resultCodeOf(error) ?? -1;
@@ -282,7 +287,7 @@ describe('with a copy of the hub', () => {
 
     it('is not resumed, and without the certificate shown again the password is worth nothing', async () => {
       const { key, cert } = tlsCredentials(thief.hub.identity);
-      const bind = bindRequest(`cn=${account},cn=Accounts`, password.revealText());
+      const bind = bindRequest(`cn=${account},cn=Accounts`, password.revealText(), call());
       const tickets: Buffer[] = [];
       const first = await opened({ key, cert });
       first.on('session', (ticket: Buffer) => tickets.push(ticket));
@@ -312,7 +317,7 @@ describe('with a copy of the hub', () => {
     /** Binds after the handshake, so that the answer comes behind any ticket, and unbinds: the server closes. */
     function sClient(...words: string[]): Promise<string> {
       const child = openssl.start('s_client', '-connect', `127.0.0.1:${site.ldapsPort}`, '-tls1_3', ...words);
-      const bind = bindRequest(`cn=${account},cn=Accounts`, password.revealText());
+      const bind = bindRequest(`cn=${account},cn=Accounts`, password.revealText(), call());
       const unbind = seq(int(2), tlv(0x42));
       let said = '';
       let asked = false;
@@ -340,7 +345,7 @@ describe('with a copy of the hub', () => {
     async function push(statement: Buffer, certificate: Buffer): Promise<void> {
       const client = await connect(thief.hub.identity);
       try {
-        await client.bind(`cn=${account},cn=Accounts`, password);
+        await client.bind(`cn=${account},cn=Accounts`, password, { controls: [call()] });
         const lease = await takeLease(
           {
             client,

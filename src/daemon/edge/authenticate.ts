@@ -12,12 +12,7 @@ import { checkHub, hasPin, judgeBootstrapBind } from '../../credential/bind.ts';
 import { findAccount, findHub } from '../../credential/credential-state.ts';
 import { pairOf } from '../../credential/edge-pairs.ts';
 import type { PairKeeper } from '../../credential/pair-keeper.ts';
-import {
-  type BindVerdict,
-  bindVerdictControl,
-  type Call,
-  callOf,
-} from '../../credential/renewal-messages.ts';
+import { type BindVerdict, bindVerdictControl, callOf } from '../../credential/renewal-messages.ts';
 import {
   type AuthenticateResult,
   type BindAttempt,
@@ -160,9 +155,13 @@ async function hubBind(
   const { number, account, pin } = bind;
   const check = checkHub(trust.value, edge.name, bind, account, bind.password, pin);
   if (check.outcome === 'refused') return { ...INVALID, why: check.reason };
-  const call = callOf(controls) ?? uncounted(trust.value, bind.hub);
   if (check.outcome === 'removed')
     return { ...refusal({ outcome: 'not-admitted', highest: -1 }), why: check.reason };
+  const call = callOf(controls);
+  if (call === undefined) {
+    const why = 'hubs say which installation calls, and for the how manieth time (control instance)';
+    return { result: resultOf('unwillingToPerform', why), why };
+  }
   const hub = check.hub.name;
   const actions = await pairs.handle(hub, { type: 'bind', number, ...call });
   const bound = actions.find((action) => action.type === 'bound');
@@ -205,13 +204,6 @@ async function prove(
   options.onAccountsChanged();
   options.directory().terminate((session) => session.identity.role === ROLE.bootstrap);
 }
-
-/** A hub of an earlier version does not count: it is taken for an instance of its own that never repeats a number. */
-function uncounted(state: EdgeTrustState, hub: string): Call {
-  const { instance } = pairOf(state, hub);
-  return { instance: UNCOUNTED, counter: instance?.id === UNCOUNTED ? instance.counter + 1 : 1 };
-}
-const UNCOUNTED = '0'.repeat(32);
 
 export function accountDn(account: string): string {
   return `cn=${account},cn=Accounts`;

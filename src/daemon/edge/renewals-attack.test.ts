@@ -187,8 +187,9 @@ describe('whoever has the key of a hub', () => {
     expect([guessed.result, guessed.verdict]).toEqual(['invalidCredentials', undefined]);
   });
 
-  it('gets an error for a call that is none', async () => {
+  it('gets an error for a call that is none, and does not get in without one', async () => {
     await using client = await hub.connect();
+    expect(await code(client.bind(`cn=${first.userName},cn=Accounts`, first.password))).toBe(UNWILLING);
     for (const value of [undefined, Buffer.alloc(0), Buffer.from('junk')]) {
       const controls = [{ oid: POSTERN_CONTROL.instance, critical: true, ...(value && { value }) }];
       const bind = client.bind(`cn=${first.userName},cn=Accounts`, first.password, { controls });
