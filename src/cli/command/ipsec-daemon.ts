@@ -1,25 +1,12 @@
 /** `postern ipsec run` and `postern ipsec status`: the daemon in the foreground, and what it says of itself. */
-import { join } from 'node:path';
 import { buildCommand } from '@stricli/core';
 import { controlClient } from '../../admin/control-client.ts';
 import type { IpsecStatus } from '../../admin/ipsec-documents.ts';
-import { type IpsecConfig, ipsecConfigSchema } from '../../config/ipsec-config.ts';
-import { parseConfig } from '../../config/load.ts';
-import { CONFIG_FOLDER, type Context, controlSocket, guarded, print, readConfigFile } from '../context.ts';
+import { type Context, controlSocket, guarded, print } from '../context.ts';
 import { EXIT } from '../exit-code.ts';
-import { type CommonFlags, common, commonAliases, configFlag } from '../flags.ts';
+import { commonAliases } from '../flags.ts';
+import { ipsecConfigFlag, type IpsecFlags, ipsecFlags, ipsecHost } from '../ipsec-context.ts';
 import { formatIpsecStatus } from '../ipsec-status-text.ts';
-
-/** --config, else /etc/postern/ipsec.toml: an edge or a hub on the same machine has a file of its own. */
-export function ipsecConfig(context: Context, given: string | undefined): IpsecConfig {
-  const path = given ?? join(CONFIG_FOLDER, 'ipsec.toml');
-  return parseConfig(ipsecConfigSchema, readConfigFile(context, path), path);
-}
-
-const ipsecConfigFlag = {
-  ...configFlag,
-  brief: 'Configuration file (default: /etc/postern/ipsec.toml)',
-} as const;
 
 interface RunFlags {
   readonly config?: string;
@@ -49,10 +36,9 @@ export const ipsecRun = buildCommand({
   },
   func(this: Context, flags: RunFlags) {
     return guarded(this, async () => {
-      const config = ipsecConfig(this, flags.config);
+      const { config, folders } = ipsecHost(this, flags.config);
       // Only here: every other command starts without the daemon's code.
       const { runIpsec } = await import('../../daemon/ipsec.ts');
-      const folders = { confirmed: config.apply.state_folder, run: config.apply.run_folder };
       const strongswanConf = this.env['STRONGSWAN_CONF'] ?? '/etc/strongswan.conf';
       await runIpsec(
         config,
@@ -65,10 +51,10 @@ export const ipsecRun = buildCommand({
 
 export const ipsecStatus = buildCommand({
   docs: { brief: 'Show what is protected, and what is wrong' },
-  parameters: { flags: { ...common, config: ipsecConfigFlag }, aliases: commonAliases },
-  func(this: Context, flags: CommonFlags) {
+  parameters: { flags: ipsecFlags, aliases: commonAliases },
+  func(this: Context, flags: IpsecFlags) {
     return guarded(this, async () => {
-      const client = controlClient(controlSocket(ipsecConfig(this, flags.config).data));
+      const client = controlClient(controlSocket(ipsecHost(this, flags.config).config.data));
       const status = await client.call<IpsecStatus>('GET', '/v1/status');
       print(this, flags.json, status, () => formatIpsecStatus(status));
       if (status.warnings.some(({ severity }) => severity === 'critical')) return EXIT.critical;

@@ -33,7 +33,6 @@ export function ipsecStatus(facts: IpsecFacts): IpsecStatus {
   const missing = new Set(
     charon.violations.flatMap(({ code, child }) => (code === 'ipsec.trap-missing' ? [child] : [])),
   );
-  const away = charon.away !== undefined;
   return {
     version: DOCUMENT_VERSION,
     role: 'ipsec',
@@ -51,7 +50,7 @@ export function ipsecStatus(facts: IpsecFacts): IpsecStatus {
         connection,
         associations.get(connection.name) ?? [],
         charon.troubles.get(connection.name),
-        (child) => away || missing.has(child),
+        (child) => !charon.isKnown || missing.has(child),
       ),
     ),
     settings: facts.settings,

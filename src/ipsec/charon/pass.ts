@@ -73,6 +73,7 @@ export class Passes {
   anew(): void {
     this.#fresh = true;
     this.#charon = undefined;
+    this.#last = undefined;
     this.#echoes.clear();
   }
 
@@ -80,6 +81,7 @@ export class Passes {
     return this.#charon;
   }
 
+  /** Of this charon; undefined before its first one. */
   get last(): PassResult | undefined {
     return this.#last;
   }

@@ -31,6 +31,8 @@ export interface ReconcilerStatus {
   readonly lastLook: number | undefined;
   /** What a step or a look failed with; empty when all is done. */
   readonly failures: readonly { readonly what: string; readonly error: string; readonly code: string }[];
+  /** False while charon is away, and until the first pass after it came back: then nobody knows what it holds. */
+  readonly isKnown: boolean;
   readonly associations: readonly IkeAssociation[];
   readonly violations: readonly Violation[];
   /** By connection: why it did not come up last, and how often in a row. */
@@ -154,6 +156,7 @@ export class Reconciler implements AsyncDisposable {
         error: describeError(error),
         code: error.code,
       })),
+      isKnown: up && last !== undefined,
       associations: up ? (last?.actual.associations ?? []) : [],
       violations: up ? (last?.violations ?? []) : [],
       troubles: new Map(

@@ -32,7 +32,10 @@ export function givenUpAfterSeconds({
   return total;
 }
 
-/** Seconds after which the kernel asks charon again for an association that did not come about. */
+/**
+ * Seconds after which the kernel asks charon again for an association that did not come about. Where it is not set, charon 5.9.8 works it out from its
+ * retransmission, and with a base of 1.0 comes to 149 days.
+ */
 const acquireSeconds = (wanted: DesiredSettings): number =>
   Math.max(2, Math.ceil(givenUpAfterSeconds(wanted)));
 
@@ -88,7 +91,7 @@ function checkKernel(
             wanted: String(most),
             found: acquireExpires,
             ok: Number(acquireExpires) <= most,
-            why: 'after a failed attempt the kernel asks for an association again this soon (charon sets it when it starts)',
+            why: 'after a failed attempt the kernel asks for an association again this soon (charon sets it when it starts, or reads its settings again)',
           },
         ]),
     ...(larvalDrop === undefined
