@@ -3,7 +3,8 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { expect } from 'vitest';
-import { type Difference, explain, explainTransaction } from './differences.ts';
+import type { Difference } from './difference.ts';
+import { explain, explainTransaction } from './differences.ts';
 import { type Draw, drawAdd, drawCompare, drawDelete, drawModify, drawRename, Picker } from './generate.ts';
 import { drawTransaction, type Planned } from './generate-transaction.ts';
 import { runTransaction } from './transaction.ts';

@@ -1,7 +1,9 @@
 /** Every declared difference really occurs, exactly as declared; there are few. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compare, emptyHome } from './case.ts';
-import { DIFFERENCES, UNCOMPARABLE, type Witness } from './differences.ts';
+import type { Witness } from './difference.ts';
+import { UNCOMPARABLE } from './difference-searches.ts';
+import { DIFFERENCES } from './differences.ts';
 import { PLANS } from './many.ts';
 import { Pair } from './pair.ts';
 import { add } from './request.ts';

@@ -22,7 +22,7 @@ const title = (rdn: string, value = 'x'): Asked => modify(at(rdn), [['replace', 
 
 export const TRANSACTIONS: readonly TransactionCase[] = [
   {
-    clause: 'RFC 5805 §3.1 one that holds nothing',
+    clause: 'RFC 5805 §3.4 one that holds nothing',
     updates: [],
     commit: true,
     outcome: { sent: [], end: 0, controls: {} },
@@ -30,7 +30,7 @@ export const TRANSACTIONS: readonly TransactionCase[] = [
     left: ['cn=a', 'cn=b'],
   },
   {
-    clause: 'RFC 5805 §3.2 updates are accepted with success and not yet seen',
+    clause: 'RFC 5805 §3.3 updates are accepted with success and not yet seen',
     updates: [person('c'), title('cn=a')],
     commit: true,
     peek: true,
@@ -38,21 +38,21 @@ export const TRANSACTIONS: readonly TransactionCase[] = [
     left: ['cn=a', 'cn=b', 'cn=c'],
   },
   {
-    clause: 'RFC 5805 §3.3 later updates see earlier ones',
+    clause: 'RFC 5805 §3.4 later updates see earlier ones',
     updates: [person('c'), rename(at('cn=c'), 'cn=d'), title('cn=d'), remove(at('cn=a'))],
     commit: true,
     outcome: { end: 0 },
     left: ['cn=b', 'cn=d'],
   },
   {
-    clause: 'RFC 5805 §3.3 aborted: nothing happens',
+    clause: 'RFC 5805 §3.4 aborted: nothing happens',
     updates: [person('c'), remove(at('cn=a'))],
     commit: false,
     outcome: { end: 0 },
     left: ['cn=a', 'cn=b'],
   },
   {
-    clause: 'RFC 5805 §3.3 one update fails: none happens, and the answer names it',
+    clause: 'RFC 5805 §3.4 one update fails: none happens, and the answer names it',
     updates: [person('c'), remove(at('cn=none')), title('cn=a')],
     commit: true,
     outcome: { end: 32, failed: 1 },
