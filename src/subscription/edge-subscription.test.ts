@@ -185,7 +185,7 @@ describe('a subscription from file to file', () => {
     const edgeObject = readTopologyObject(add.attributes);
     if (edgeObject === undefined) throw new Error('the edge object cannot be read');
     const pushedHub = readTopologyObject(hubForEdge(self).attributes);
-    const pushedEdge = readTopologyObject(edgeForEdge(edgeObject, true).attributes);
+    const pushedEdge = readTopologyObject(edgeForEdge(edgeObject).attributes);
     if (pushedHub === undefined || pushedEdge === undefined) throw new Error('pushed objects can be read');
     expect(pushedHub.credentials).toEqual([]);
     const { store } = edge.node;

@@ -95,6 +95,15 @@ function addRequest(
 }
 
 /** The object behind an entry's attributes; `undefined` when it has no usable name or host name. */
+/** What says who a hub or an edge is. The rest of an object grows with the number of its pairs. */
+export const WHO_IT_IS = [
+  'cn',
+  'posternFqdn',
+  'posternPort',
+  'posternCertificate',
+  'posternStatement',
+] as const;
+
 export function readTopologyObject(attributes: readonly Attribute[]): TopologyObject | undefined {
   const values = (type: string): readonly Buffer[] =>
     attributes.find((one) => one.type.toLowerCase() === type.toLowerCase())?.values ?? [];
@@ -123,14 +132,15 @@ export function hubForEdge(hub: TopologyObject): AddRequest {
   });
 }
 
-/** What an edge is given of itself: credentials and keys that are sealed to it. Of other edges of the site it is given who they are. */
-export function edgeForEdge(edge: TopologyObject, itself: boolean): AddRequest {
+/** What an edge is given of itself, with the credentials and keys that are sealed to it. */
+export function edgeForEdge(edge: TopologyObject): AddRequest {
   return addTopologyObject(`cn=${edge.name},${EDGE_DIRECTORY_EDGES}`, 'posternEdgeServer', {
     name: edge.name,
     fqdn: edge.fqdn,
     port: edge.port,
     certificates: edge.certificates,
     statements: edge.statements,
-    ...(itself ? { credentials: edge.credentials, sealedKeys: edge.sealedKeys } : {}),
+    credentials: edge.credentials,
+    sealedKeys: edge.sealedKeys,
   });
 }

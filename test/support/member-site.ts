@@ -43,8 +43,10 @@ export class MemberSite {
   hidden = '';
   readonly directory: ConfigurationDirectory = {
     read: (dn) => this.#real.read(dn),
-    list: async (dn) =>
-      (await this.#real.list(dn)).filter((entry) => this.hidden === '' || !entry.dn.includes(this.hidden)),
+    list: async (dn, attributes) =>
+      (await this.#real.list(dn, attributes)).filter(
+        (entry) => this.hidden === '' || !entry.dn.includes(this.hidden),
+      ),
     apply: async (changes) => {
       for (const change of changes) {
         if (this.writesLeft-- <= 0) throw new PosternError('ldap.closed', 'the directory is gone');

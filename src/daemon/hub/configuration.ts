@@ -121,10 +121,14 @@ export function embedded(directory: Directory): ConfigurationDirectory {
         entry === undefined ? undefined : { dn: entry.dn, attributes: entry.attributes() },
       );
     },
-    async list(dn) {
+    async list(dn, attributes) {
       if (directory.resolve(dn) === 0) return [];
       const entries = await directory.find({ base: dn, scope: 'one' });
-      return entries.map((entry) => ({ dn: entry.dn, attributes: entry.attributes() }));
+      const wanted = attributes && new Set(attributes.map((type) => type.toLowerCase()));
+      return entries.map((entry) => ({
+        dn: entry.dn,
+        attributes: entry.attributes().filter(({ type }) => wanted?.has(type.toLowerCase()) !== false),
+      }));
     },
     async apply(changes) {
       await directory.apply(changes.map((request) => ({ request })));

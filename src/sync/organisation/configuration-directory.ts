@@ -11,8 +11,8 @@ export type ConfigurationChange = AddRequest | ModifyRequest | DeleteRequest;
 export interface ConfigurationDirectory {
   /** The entry itself; undefined when there is none. */
   read(dn: string): Promise<ConfigurationEntry | undefined>;
-  /** The entries directly below. */
-  list(dn: string): Promise<readonly ConfigurationEntry[]>;
+  /** The entries directly below. With `attributes`, others need not be told. */
+  list(dn: string, attributes?: readonly string[]): Promise<readonly ConfigurationEntry[]>;
   /** All or nothing, durable when it resolves. */
   apply(changes: readonly ConfigurationChange[]): Promise<void>;
 }

@@ -31,8 +31,8 @@ export class LdapConfigurationDirectory implements ConfigurationDirectory, Async
     return (await this.#search(dn, 'base'))[0];
   }
 
-  list(dn: string): Promise<readonly ConfigurationEntry[]> {
-    return this.#search(dn, 'one');
+  list(dn: string, attributes?: readonly string[]): Promise<readonly ConfigurationEntry[]> {
+    return this.#search(dn, 'one', attributes);
   }
 
   /** Rejects with `ldap.result`, `ldap.closed`, or what connecting rejects with. */
@@ -62,10 +62,17 @@ export class LdapConfigurationDirectory implements ConfigurationDirectory, Async
     client?.unbind();
   }
 
-  async #search(base: string, scope: 'base' | 'one'): Promise<ConfigurationEntry[]> {
+  async #search(
+    base: string,
+    scope: 'base' | 'one',
+    attributes: readonly string[] = ['*'],
+  ): Promise<ConfigurationEntry[]> {
     const client = await this.#connected();
     const entries: ConfigurationEntry[] = [];
-    for await (const { operation } of client.search({ base, scope, attributes: ['*'] }, NOTHING_THERE)) {
+    for await (const { operation } of client.search(
+      { base, scope, attributes: [...attributes] },
+      NOTHING_THERE,
+    )) {
       if (operation.op !== 'searchResultEntry') continue;
       const attributes = operation.attributes.map(({ type, values }) => ({
         type,

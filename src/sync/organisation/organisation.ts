@@ -8,6 +8,7 @@ import { samePin } from '../../certificate/pin.ts';
 import { claimedIssuer, verifyStatement } from '../../certificate/statement.ts';
 import type { TrustStore } from '../../certificate/trust-store.ts';
 import { sameName } from '../../credential/account-name.ts';
+import type { AddressKeyRecord } from '../../credential/address-key.ts';
 import { credentialsToTry, type HubNode, openOwnCredential, ownCredentials } from '../../credential/issue.ts';
 import { createAddressHasher } from '../../directory/address/hasher.ts';
 import { resultCodeOf } from '../../ldap/client-error.ts';
@@ -24,6 +25,7 @@ import {
 import { claimants, recipientOf, trustedPins } from '../../subscription/membership.ts';
 import {
   addTopologyObject,
+  edgeDn,
   edgeForEdge,
   hubDn,
   hubForEdge,
@@ -31,6 +33,7 @@ import {
   siteContainers,
   siteDn,
   type TopologyObject,
+  WHO_IT_IS,
 } from '../../subscription/topology-objects.ts';
 import { findEdge, type HubTrustState, type SubscribedEdge } from '../../subscription/trust-state.ts';
 import { deriveDigestKey } from '../content-digest.ts';
@@ -57,6 +60,8 @@ const EDGE_DOMAINS = 'cn=AcceptedDomains,cn=Configuration';
 
 export class Organisation {
   readonly #options: OrganisationOptions;
+  /** Sealed to this hub, by id. */
+  readonly #keyRecords = new Map<string, AddressKeyRecord[]>();
 
   constructor(options: OrganisationOptions) {
     this.#options = options;
@@ -150,7 +155,7 @@ export class Organisation {
   }
 
   async edgeNames(): Promise<string[]> {
-    const objects = await this.topology('Edges');
+    const objects = await this.topology('Edges', WHO_IT_IS);
     return objects.map((edge) => edge.name);
   }
 
@@ -235,42 +240,55 @@ export class Organisation {
   async target(edgeName: string, now: number): Promise<EdgeTarget> {
     const { hub, trust } = this.#options;
     const edge = requireEdge(trust.value, edgeName);
-    const own = await this.own();
-    const key = await this.#addressKey(edge, own);
+    const key = await this.#addressKey(edge);
     const hasher = createAddressHasher(key);
     const digestKey = deriveDigestKey(key.reveal());
     key.erase();
-    const [hubs, edges, domains] = [
-      await this.topology('Hubs'),
-      await this.topology('Edges'),
+    const established = edge.establishedAt !== undefined;
+    // Of other edges nothing: what goes to an edge must not grow with their number.
+    const [object, hubs, domains] = [
+      await this.#edgeObject(edge.name),
+      await this.topology('Hubs', WHO_IT_IS),
       await this.domains(),
     ];
     return {
-      awaited: edge.establishedAt === undefined && edge.subscriptionId === '',
-      address: addressOf(edge, edges, hub),
-      bootstrap: edge.establishedAt === undefined ? bootstrapOf(edge, own, hub, now) : undefined,
+      awaited: !established && edge.subscriptionId === '',
+      address: addressOf(edge, object, hub),
+      bootstrap: established ? undefined : bootstrapOf(edge, await this.own(), hub, now),
       hash: (address) => hasher.hash(address),
       digestKey,
-      hubs: vouchedHubs(hubs, trust.value, hub).map((object) => desired(hubForEdge(object))),
-      edges: vouchedEdges(edges, trust.value, hub).map((object) =>
-        desired(edgeForEdge(object, object.name.toLowerCase() === edge.name.toLowerCase())),
+      hubs: vouchedHubs(hubs, trust.value, hub).map((one) => desired(hubForEdge(one))),
+      edges: vouchedEdges(object === undefined ? [] : [object], trust.value, hub).map((one) =>
+        desired(edgeForEdge(one)),
       ),
       domains: domains.map((domain) => desired(domainEntry(domain, EDGE_DOMAINS))),
     };
   }
 
-  /** Where an edge is, and whom to expect there. Throws `subscription.unknown`. */
+  /** Where an edge is, and by which key it is known. Throws `subscription.unknown`. */
   async address(edgeName: string): Promise<EdgeAddress> {
     const { hub, trust } = this.#options;
     const edge = requireEdge(trust.value, edgeName);
-    return addressOf(edge, edge.subscriptionId === '' ? await this.topology('Edges') : [], hub);
+    return addressOf(edge, edge.subscriptionId === '' ? await this.#edgeObject(edge.name) : undefined, hub);
   }
 
-  async #addressKey(edge: SubscribedEdge, own: TopologyObject): Promise<Secret> {
+  async #edgeObject(name: string): Promise<TopologyObject | undefined> {
+    const { directory, site, base } = this.#options;
+    const entry = await directory.read(edgeDn(name, site, base));
+    return entry === undefined ? undefined : readTopologyObject(entry.attributes);
+  }
+
+  async #addressKey(edge: SubscribedEdge): Promise<Secret> {
     const { hub } = this.#options;
-    const roots = trustedPins(this.#options.trust.value, hub);
-    const opened = await openKey(usableKeys(own.sealedKeys, roots, hub.identity.pin), edge.addressKeyId, hub);
+    // Its id says which key it is: a record that was found once is that of the key, whatever stands in the directory now.
+    const known = this.#keyRecords.get(edge.addressKeyId);
+    const opened = await openKey(
+      known ?? (await this.#lookForKey(edge.addressKeyId)),
+      edge.addressKeyId,
+      hub,
+    );
     if (opened !== undefined) return opened.key;
+    this.#keyRecords.delete(edge.addressKeyId);
     throw new PosternError(
       'credential.invalid',
       `the address key of edge ${edge.name} is missing in the configuration directory`,
@@ -278,6 +296,15 @@ export class Organisation {
         hint: 'restore the configuration directory from its backup, or remove the subscription and make a new one',
       },
     );
+  }
+
+  /** Among the keys of all edges, so of the others no signature is looked at. */
+  async #lookForKey(keyId: string): Promise<AddressKeyRecord[]> {
+    const { hub, trust } = this.#options;
+    const roots = trustedPins(trust.value, hub);
+    const records = usableKeys((await this.own()).sealedKeys, roots, hub.identity.pin, new Set([keyId]));
+    if (records.length > 0) this.#keyRecords.set(keyId, records);
+    return records;
   }
 
   /** This hub's own object. */
@@ -291,9 +318,9 @@ export class Organisation {
   }
 
   /** Hubs or edges of the site, as their objects say. */
-  async topology(container: 'Hubs' | 'Edges'): Promise<TopologyObject[]> {
+  async topology(container: 'Hubs' | 'Edges', attributes?: readonly string[]): Promise<TopologyObject[]> {
     const { directory, site, base } = this.#options;
-    const entries = await directory.list(`cn=${container},${siteDn(site, base)}`);
+    const entries = await directory.list(`cn=${container},${siteDn(site, base)}`, attributes);
     return entries.flatMap((entry) => readTopologyObject(entry.attributes) ?? []);
   }
 
@@ -311,9 +338,9 @@ function requireEdge(trust: HubTrustState, name: string): SubscribedEdge {
   throw new PosternError('subscription.unknown', `no edge ${name} is subscribed`);
 }
 
-function addressOf(edge: SubscribedEdge, objects: readonly TopologyObject[], hub: HubNode): EdgeAddress {
+function addressOf(edge: SubscribedEdge, object: TopologyObject | undefined, hub: HubNode): EdgeAddress {
   const { name, fqdn, pins } = edge;
-  return { name, host: fqdn, port: portOf(edge, objects), pins, identity: hub.identity };
+  return { name, host: fqdn, port: portOf(edge, object), pins, identity: hub.identity };
 }
 
 function bootstrapOf(
@@ -328,9 +355,8 @@ function bootstrapOf(
 }
 
 /** Of an edge that came by another hub only the directory knows it, and may be put right there; the key is the edge's in any case. */
-function portOf(edge: SubscribedEdge, objects: readonly TopologyObject[]): number {
-  if (edge.subscriptionId !== '') return edge.port;
-  return objects.find(({ name }) => sameName(name, edge.name))?.port ?? edge.port;
+function portOf(edge: SubscribedEdge, object: TopologyObject | undefined): number {
+  return edge.subscriptionId === '' ? (object?.port ?? edge.port) : edge.port;
 }
 
 /** Another hub may make the same container at the same time. */

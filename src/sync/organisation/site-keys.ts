@@ -15,15 +15,20 @@ import {
 import type { HubNode } from '../../credential/issue.ts';
 import type { SealingRecipient } from '../../credential/record.ts';
 
-/** Records that a trusted hub has sealed to this key, the newest first: an edge that was subscribed anew has a new key, and the old one may be left. */
+/**
+ * Records that a trusted hub has sealed to this key, the newest first: an edge that was subscribed anew has a new key, and the old one may be left.
+ * With `ids`, of these keys only.
+ */
 export function usableKeys(
   records: readonly Uint8Array[],
   roots: readonly Pin[],
   sealedTo: Pin,
+  ids?: ReadonlySet<string>,
 ): AddressKeyRecord[] {
   const usable = records.flatMap((bytes) => {
     const record = unlessUnusable(() => decodeAddressKeyRecord(bytes));
     if (record === undefined || !samePin(record.sealedTo, sealedTo)) return [];
+    if (ids?.has(record.keyId) === false) return [];
     return unlessUnusable(() => (verifyAddressKeyRecord(record, roots), record)) ?? [];
   });
   return usable.sort((a, b) => b.createdAt - a.createdAt);

@@ -12,9 +12,8 @@ import { nameKey, sameFqdn, sameName } from '../../credential/account-name.ts';
 import type { AddressKeyRecord } from '../../credential/address-key.ts';
 import { type HubNode, issueCredential } from '../../credential/issue.ts';
 import { DEFAULT_PASSWORD_POLICY } from '../../credential/password.ts';
-import { decodeCredentialRecord } from '../../credential/record.ts';
 import { CLOCK_TOLERANCE_MS, firstWindow } from '../../credential/schedule.ts';
-import type { Attribute, ModifyRequest } from '../../ldap/message.ts';
+import type { ModifyRequest } from '../../ldap/message.ts';
 import { prepareRemoval } from '../../subscription/import.ts';
 import {
   afterRemoval,
@@ -30,9 +29,10 @@ import {
   withPeer,
   withRemoval,
 } from '../../subscription/membership.ts';
-import { edgeDn, hubDn, type TopologyObject } from '../../subscription/topology-objects.ts';
+import { edgeDn, hubDn, type TopologyObject, WHO_IT_IS } from '../../subscription/topology-objects.ts';
 import { findEdge, type HubTrustState, type SubscribedEdge } from '../../subscription/trust-state.ts';
 import type { ConfigurationChange, ConfigurationDirectory } from './configuration-directory.ts';
+import { adding, isOfHub } from './member-changes.ts';
 import type { Organisation } from './organisation.ts';
 import { resealKeys, usableKeys } from './site-keys.ts';
 
@@ -66,6 +66,9 @@ export interface Adoption {
   /** False: the directory failed on the way, and it has to be looked at again even if nothing changes there. */
   readonly complete: boolean;
 }
+
+/** Credentials grow with the number of pairs, and nobody is judged by them. */
+const WITH_KEYS = [...WHO_IT_IS, 'posternSealedKey'];
 
 export class SiteMembers {
   readonly #options: SiteMembersOptions;
@@ -206,7 +209,10 @@ export class SiteMembers {
     const { organisation, trust, hub, log } = this.#options;
     if (!this.#options.shared || Object.keys(trust.value.peers).length === 0)
       return { adopted: [], gone: [], complete: true };
-    const [hubs, edges] = [await organisation.topology('Hubs'), await organisation.topology('Edges')];
+    const [hubs, edges] = [
+      await organisation.topology('Hubs', WITH_KEYS),
+      await organisation.topology('Edges', WITH_KEYS),
+    ];
     const own = hubs.find((object) => sameName(object.name, hub.name));
     // A server that shows only a part (restored, being loaded, another access list) is no reason to let anything go.
     if (own === undefined)
@@ -227,7 +233,7 @@ export class SiteMembers {
     }
     await this.#handOver(hubs);
     const keys = usableKeys(own.sealedKeys, trustedPins(trust.value, hub), hub.identity.pin);
-    const gone = await this.#letGo(claimants(edges), keys, own);
+    const gone = await this.#letGo(claimants(edges), keys);
     const adopted: SubscribedEdge[] = [];
     let complete = true;
     for (const found of endorsed('edge', claimants(edges), trustedPins(trust.value, hub), statements)) {
@@ -280,11 +286,7 @@ export class SiteMembers {
    * Edges whose subscription was ended at another hub, or made anew there, which gives them another key. Only edges that came by another hub:
    * what was imported here is ended here. Keys stay where they are: a server that shows an older copy must not cost them.
    */
-  async #letGo(
-    present: readonly Claimant[],
-    keys: readonly AddressKeyRecord[],
-    own: TopologyObject,
-  ): Promise<SubscribedEdge[]> {
+  async #letGo(present: readonly Claimant[], keys: readonly AddressKeyRecord[]): Promise<SubscribedEdge[]> {
     const { organisation, directory, trust, hub, site, base, log, lastNumber } = this.#options;
     const gone = organisation.edges().filter(({ subscriptionId, name, addressKeyId }) => {
       if (subscriptionId !== '') return false;
@@ -295,7 +297,12 @@ export class SiteMembers {
     });
     for (const { name } of gone) {
       const facts = { edgePresent: false, lastNumber: lastNumber?.(name), hub: hub.name, site, base };
-      const plan = prepareRemoval(name, { ...facts, trust: trust.value, own: { ...own, sealedKeys: [] } });
+      const { credentials } = await organisation.own();
+      const plan = prepareRemoval(name, {
+        ...facts,
+        trust: trust.value,
+        own: { credentials, sealedKeys: [] },
+      });
       if (plan.changes.length > 0) await directory.apply(plan.changes);
       await trust.update(plan.trust);
       log.info('the subscription of an edge was ended at another hub', { edge: name });
@@ -380,19 +387,4 @@ export class SiteMembers {
       },
     );
   }
-}
-
-function isOfHub(record: Uint8Array, hubName: string): boolean {
-  try {
-    const { account } = decodeCredentialRecord(record);
-    return account.kind === 'esra' && sameName(account.hub, hubName);
-  } catch (error) {
-    if (isPosternError(error)) return false;
-    throw error;
-  }
-}
-
-function adding(dn: string, type: string, values: readonly Buffer[]): ModifyRequest {
-  const attribute: Attribute = { type, values: [...values] };
-  return { op: 'modifyRequest', dn, changes: [{ kind: 'add', attribute }] };
 }
