@@ -2,6 +2,7 @@
 import { buildRouteMap } from '@stricli/core';
 import { ipsecRun, ipsecStatus } from './ipsec-daemon.ts';
 import { peerRoutes } from './ipsec-peer.ts';
+import { checkCommand, proofCommand } from './ipsec-proof.ts';
 import {
   applyCommand,
   confirmCommand,
@@ -20,6 +21,8 @@ export const ipsecRoutes = buildRouteMap({
     confirm: confirmCommand,
     rollback: rollbackCommand,
     explain: explainCommand,
+    check: checkCommand,
+    proof: proofCommand,
     peer: peerRoutes,
   },
 });
