@@ -189,12 +189,13 @@ export class ValueMatcher implements Matcher {
   }
 }
 
-/** An assertion that names no type: values of any of these. One pass over the entry, however many types a rule applies to. */
+/**
+ * An assertion that names no type: values of any of these. One pass over the entry, however many types a rule applies to. An attribute that the
+ * session may not search is as if it were not there: whether or not one has it, the answer is the same.
+ */
 export class AnyTypeMatcher implements Matcher {
   readonly #types: ReadonlySet<AttributeType>;
   readonly #test: ValueTest;
-  /** By access view: whether all of the types may be searched; else what isn't found may still be there. */
-  readonly #whole = new WeakMap<MatchContext['access'], boolean>();
 
   constructor(types: ReadonlySet<AttributeType>, test: ValueTest) {
     this.#types = types;
@@ -203,7 +204,7 @@ export class AnyTypeMatcher implements Matcher {
 
   match(context: MatchContext): Truth {
     const { view, access, database, computed, id, session } = context;
-    let result: Truth = this.#maySearchAll(access) ? FALSE : UNDEFINED;
+    let result: Truth = FALSE;
     const look = (values: readonly Buffer[]): boolean => {
       for (const value of values) {
         const normal = this.#test.rule.normalise(value, database.names);
@@ -224,15 +225,6 @@ export class AnyTypeMatcher implements Matcher {
       if (look(attribute.values(id, view, session))) return TRUE;
     }
     return result;
-  }
-
-  #maySearchAll(access: MatchContext['access']): boolean {
-    let whole = this.#whole.get(access);
-    if (whole === undefined) {
-      whole = [...this.#types].every((type) => access.maySearch(type));
-      this.#whole.set(access, whole);
-    }
-    return whole;
   }
 
   candidates(): undefined {

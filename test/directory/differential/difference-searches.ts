@@ -16,11 +16,16 @@ const sortedBy = (attribute: string, critical: boolean): Control => ({
 });
 
 /** Of somebody with few rights: `access.test.ts` sees it occur. */
-export const UNCOMPARABLE: Difference = {
-  name: 'an attribute that one may not compare is as if it were not there',
+export const UNSEEN: Difference = {
+  name: 'what one may not see is as if it were not there: an attribute that one may not compare, an entry below a sorted search',
   clause: 'RFC 4511 §4.1.9: another code may stand in for one that would disclose something',
-  slapd: 'says insufficientAccessRights',
-  explains: ({ request }, both) => request.op === 'compareRequest' && /^50 (16|122)$/.test(codes(both)),
+  slapd: 'says insufficientAccessRights; counts such entries for the size limit of a sorted search',
+  explains(asked, both) {
+    const { request } = asked;
+    if (request.op === 'compareRequest') return /^50 (16|122)$/.test(codes(both));
+    if (request.op !== 'searchRequest' || !isSorted(asked) || codes(both) !== '4 0') return false;
+    return Object.keys(both.ours.entries).length <= request.sizeLimit;
+  },
   witnesses: [],
 };
 

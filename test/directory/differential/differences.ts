@@ -3,7 +3,7 @@
  * cases; `witnesses` make it happen, so a difference that no longer exists is found.
  */
 import type { Difference } from './difference.ts';
-import { SEARCH_DIFFERENCES, UNCOMPARABLE } from './difference-searches.ts';
+import { SEARCH_DIFFERENCES, UNSEEN } from './difference-searches.ts';
 import { TRANSACTION_DIFFERENCES } from './difference-transactions.ts';
 import { UPDATE_DIFFERENCES } from './difference-updates.ts';
 import type { Planned } from './generate-transaction.ts';
@@ -15,7 +15,7 @@ export const DIFFERENCES: readonly Difference[] = [
   ...UPDATE_DIFFERENCES,
   ...SEARCH_DIFFERENCES,
   ...TRANSACTION_DIFFERENCES,
-  UNCOMPARABLE,
+  UNSEEN,
 ];
 
 /** The declared difference between two answers that are not equal, if there is one. */
