@@ -14,9 +14,7 @@ import { Lifecycle } from '../../src/base/lifecycle.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { systemRandom } from '../../src/base/random.ts';
 import { type EdgeConfig, edgeConfigSchema } from '../../src/config/edge-config.ts';
-import type { HubNode } from '../../src/credential/issue.ts';
 import { DEFAULT_PASSWORD_POLICY } from '../../src/credential/password.ts';
-import { DEFAULT_TIMINGS } from '../../src/credential/schedule.ts';
 import { startListeners } from '../../src/daemon/edge/listeners.ts';
 import { type EdgeServices, openEdgeServices } from '../../src/daemon/edge/services.ts';
 import type { DaemonParts } from '../../src/daemon/frame.ts';
@@ -26,18 +24,15 @@ import type { Directory } from '../../src/directory/directory.ts';
 import { createMemoryStore } from '../../src/directory/store/store.ts';
 import { createSubscription, type EdgeDescription } from '../../src/subscription/edge-subscription.ts';
 import type { EdgeTrustState } from '../../src/subscription/trust-state.ts';
-import { readSubscriptionFile } from '../../src/subscription/file-reader.ts';
-import { openEdgeNode, openHubNode } from '../../src/subscription/node.ts';
+import { openEdgeNode } from '../../src/subscription/node.ts';
 import type { Mirror } from '../../src/sync/mirror/mirror.ts';
 import type { Pass } from '../../src/sync/mirror/pass.ts';
-import { Organisation } from '../../src/sync/organisation/organisation.ts';
-import { EdgeLink, type EdgeLinkOptions } from '../../src/sync/push/edge-link.ts';
+import type { ConfigurationDirectory } from '../../src/sync/organisation/configuration-directory.ts';
+import type { Organisation } from '../../src/sync/organisation/organisation.ts';
+import type { EdgeLink, EdgeLinkOptions } from '../../src/sync/push/edge-link.ts';
 import type { LinkStatus } from '../../src/sync/push/link-status.ts';
-import { CredentialRecords } from '../../src/sync/renewal/credential-records.ts';
-import { PairStore } from '../../src/sync/renewal/pair-store.ts';
-import { Renewals } from '../../src/sync/renewal/renewals.ts';
 import type { FeedEvent } from '../../src/sync/source/source.ts';
-import { FakeFiles } from '../fakes/files.ts';
+import { LivingHub } from './living-hub.ts';
 import { map, openTestMirror, packCookie } from './mirror.ts';
 import { testDirectory } from './served-directory.ts';
 import { freePorts } from './slapd.ts';
@@ -46,8 +41,9 @@ const NAME = 'edge1';
 
 export class LinkedSite implements AsyncDisposable {
   readonly services: EdgeServices;
-  readonly organisation: Organisation;
-  readonly renewals: Renewals;
+  readonly hub: LivingHub;
+  /** The configuration directory of the hub, and of others that are to share it. */
+  readonly configuration: ConfigurationDirectory;
   readonly mirror: Mirror;
   readonly ldapsPort: number;
   /** The edge's. */
@@ -58,19 +54,18 @@ export class LinkedSite implements AsyncDisposable {
   /** Names of entries that were written on the edge, in order; cn=Sync and cn=Accounts left out. */
   readonly written: string[] = [];
   readonly #lifecycle: Lifecycle;
-  readonly #links: EdgeLink[] = [];
   #pass: Pass | undefined;
 
   private constructor(
     services: EdgeServices,
-    { organisation, renewals }: HubParts,
+    hub: LivingHub,
     mirror: Mirror,
     lifecycle: Lifecycle,
-    edge: Pick<LinkedSite, 'ldapsPort' | 'trust' | 'clock' | 'file'>,
+    edge: Pick<LinkedSite, 'ldapsPort' | 'trust' | 'clock' | 'file' | 'configuration'>,
   ) {
     this.services = services;
-    this.organisation = organisation;
-    this.renewals = renewals;
+    this.hub = hub;
+    this.configuration = edge.configuration;
     this.mirror = mirror;
     this.ldapsPort = edge.ldapsPort;
     this.trust = edge.trust;
@@ -85,6 +80,10 @@ export class LinkedSite implements AsyncDisposable {
     });
   }
 
+  get organisation(): Organisation {
+    return this.hub.organisation;
+  }
+
   get directory(): Directory {
     return this.services.directory;
   }
@@ -93,6 +92,7 @@ export class LinkedSite implements AsyncDisposable {
   static async start(
     edgeTable: Record<string, unknown> = {},
     clock: Clock = systemClock,
+    hubClock: Clock = clock,
   ): Promise<LinkedSite> {
     const lifecycle = new Lifecycle(silentLog);
     const parts = partsOf(lifecycle, clock);
@@ -107,42 +107,23 @@ export class LinkedSite implements AsyncDisposable {
       ...edgeTable,
     });
     const { services, edge, trust } = await startEdge(config, parts);
-    const hub = await makeHub(clock);
-    lifecycle.add('renewals', () => hub.renewals.stop());
+    const context = { contexts: ['cn=Postern'], access: { rules: [], secrets: [] } };
+    const configuration = embedded(testDirectory(context));
+    const hub = await LivingHub.make('hub1', { directory: configuration, clock: hubClock });
+    lifecycle.add('hub', () => hub[Symbol.asyncDispose]());
     const file = async (): Promise<Buffer> => {
       const around = { store: trust, edge, clock, random: systemRandom, log: silentLog };
       return (await createSubscription(around, {})).bytes;
     };
-    await hub.organisation.importSubscription({
-      file: readSubscriptionFile(await file()),
-      now: clock.now(),
-      random: systemRandom,
-    });
+    await hub.import(await file());
     const mirror = openTestMirror(createMemoryStore());
-    return new LinkedSite(services, hub, mirror, lifecycle, { ldapsPort: port, trust, clock, file });
+    const around = { ldapsPort: port, trust, clock, file, configuration };
+    return new LinkedSite(services, hub, mirror, lifecycle, around);
   }
 
   /** A link of this hub; `change` for what is to be different. Stopped with the site. */
   link(change: Partial<EdgeLinkOptions> = {}): EdgeLink {
-    const link = new EdgeLink({
-      standsBy: () => false,
-      name: NAME,
-      hubName: 'hub1',
-      target: () => this.organisation.target(NAME, this.clock.now()),
-      open: (signal) => this.renewals.of(NAME).open(signal),
-      onEstablished: () => this.organisation.established(NAME, this.clock.now()),
-      mirror: this.mirror,
-      lastConfirmed: () => undefined,
-      clock: this.clock,
-      random: systemRandom,
-      log: silentLog,
-      lockMs: 60_000,
-      renewBelowMs: 40_000,
-      confirmEveryMs: 60_000,
-      ...change,
-    });
-    this.#links.push(link);
-    return link;
+    return this.hub.link({ mirror: this.mirror, ...change });
   }
 
   /** Applies events as a feed would deliver them; the first call, and one after `reopen`, opens the feed. */
@@ -167,7 +148,6 @@ export class LinkedSite implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#links.map((link) => link.stop()));
     await this.#lifecycle.stop();
   }
 }
@@ -220,49 +200,4 @@ async function startEdge(config: EdgeConfig, parts: DaemonParts) {
     lifecycle,
   );
   return { services, edge, trust };
-}
-
-interface HubParts {
-  readonly organisation: Organisation;
-  readonly renewals: Renewals;
-}
-
-async function makeHub(clock: Clock): Promise<HubParts> {
-  const node = await openHubNode({
-    files: new FakeFiles(),
-    clock,
-    random: systemRandom,
-    log: silentLog,
-    folder: '/var/lib/hub1',
-    fqdn: 'hub1.localhost',
-  });
-  const [first, ...rest] = node.store.value.sealingKeys;
-  if (first === undefined) throw new Error('a node has a sealing key');
-  const hub: HubNode = {
-    name: 'hub1',
-    fqdn: node.fqdn,
-    identity: node.identity,
-    sealingKeys: [first, ...rest],
-  };
-  const directory = testDirectory({
-    contexts: ['cn=Postern'],
-    access: { rules: [], secrets: [] },
-  });
-  const place = { directory: embedded(directory), trust: node.store, hub, site: 'Default-Site', base: '' };
-  const organisation = new Organisation(place);
-  await organisation.ensure();
-  const surroundings = { clock, random: systemRandom };
-  const renewals = new Renewals({
-    ...surroundings,
-    hub,
-    edge: (name) => organisation.edge(name),
-    address: (name) => organisation.address(name),
-    store: new PairStore(createMemoryStore(), silentLog),
-    records: new CredentialRecords({ ...place, ...surroundings }),
-    timings: DEFAULT_TIMINGS,
-    log: silentLog,
-    onPublished: () => undefined,
-    onSwitched: () => undefined,
-  });
-  return { organisation, renewals };
 }
