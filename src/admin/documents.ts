@@ -179,6 +179,23 @@ export interface LookupDocument {
   readonly confirmedAgoMs?: number;
 }
 
+/** `lookup compare`: the edge's answers beside what the mail server does today. */
+export interface CompareDocument {
+  readonly compared: number;
+  readonly equal: number;
+  /** Lines that name no address with a domain. */
+  readonly skipped: number;
+  /** `lost`: accepted today, refused by the edge. `gained`: the other way round. */
+  readonly counts: Readonly<Record<'lost' | 'gained' | 'waiting' | 'not-ours', number>>;
+  /** At most `--max-report`. */
+  readonly differences: readonly {
+    readonly address: string;
+    readonly line: number;
+    readonly difference: 'lost' | 'gained' | 'waiting' | 'not-ours';
+    readonly reason: string;
+  }[];
+}
+
 /** One edge's answer to `sync verify`. */
 export interface VerifyDocument {
   readonly edge: string;

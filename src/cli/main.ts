@@ -12,7 +12,7 @@ import { domainRoutes } from './command/domain.ts';
 import { edgeRoutes } from './command/edge.ts';
 import { hubRoutes } from './command/hub.ts';
 import { ipsecRoutes } from './command/ipsec.ts';
-import { lookupCommand } from './command/lookup.ts';
+import { lookupRoutes } from './command/lookup.ts';
 import { sourceRoutes } from './command/source.ts';
 import { statusCommand } from './command/status.ts';
 import { subscriptionRoutes } from './command/subscription.ts';
@@ -47,7 +47,7 @@ const routes = buildRouteMap<Route, Context>({
   },
   routes: {
     status: statusCommand,
-    lookup: lookupCommand,
+    lookup: lookupRoutes,
     subscription: subscriptionRoutes,
     credential: credentialRoutes,
     source: sourceRoutes,

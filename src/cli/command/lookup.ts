@@ -1,13 +1,14 @@
-/** `postern lookup ADDRESS`: what the mail server would be told, and why. */
-import { buildCommand } from '@stricli/core';
+/** `postern lookup ADDRESS`: what the mail server would be told, and why; `postern lookup compare FILE`. */
+import { buildCommand, buildRouteMap } from '@stricli/core';
 import type { LookupDocument } from '../../admin/documents.ts';
 import { formatDuration } from '../../base/duration.ts';
 import { type Context, edgeDaemon, guarded, print } from '../context.ts';
 import { EXIT } from '../exit-code.ts';
 import { argument, common, commonAliases, type CommonFlags } from '../flags.ts';
 import { formatFields, printable } from '../table.ts';
+import { compareCommand } from './lookup-compare.ts';
 
-export const lookupCommand = buildCommand({
+const address = buildCommand({
   docs: { brief: 'Ask what the mail server would be told about an address, and why' },
   parameters: {
     flags: common,
@@ -48,4 +49,10 @@ export const lookupCommand = buildCommand({
           : EXIT.notFound;
     });
   },
+});
+
+export const lookupRoutes = buildRouteMap({
+  docs: { brief: 'What the mail server would be told' },
+  routes: { address, compare: compareCommand },
+  defaultCommand: 'address',
 });

@@ -34,6 +34,9 @@ const createBody = z.strictObject({
   hubKey: z.string().max(65_536).optional(),
 });
 
+/** Some milliseconds of work: lookups of mail servers come between. */
+const lookupsBody = z.strictObject({ addresses: z.array(z.string().max(4096)).max(1000) });
+
 export function edgeRoutes(app: Hono, options: ControlOptions): void {
   const { trust, edge, clock } = options;
 
@@ -44,6 +47,11 @@ export function edgeRoutes(app: Hono, options: ControlOptions): void {
     if (address === undefined)
       throw new PosternError('usage', 'which address?', { hint: 'postern lookup ADDRESS' });
     return context.json(options.lookups.explain(address));
+  });
+
+  app.post('/v1/lookups', async (context) => {
+    const { addresses } = await parseBody(context, lookupsBody);
+    return context.json(addresses.map((address) => options.lookups.explain(address)));
   });
 
   app.post('/v1/subscription', async (context) => {
