@@ -16,6 +16,10 @@ export type Severity = 'warning' | 'critical';
 /** What a warning is about, for scripts and monitoring. `docs/warnings.md` explains each. */
 export type WarningCode =
   | 'certificate.expired'
+  | 'certificate.expiring'
+  | 'certificate.rollover-waiting'
+  | 'certificate.unproved'
+  | 'certificate.unusable'
   | 'clock.skew'
   | 'credential.expired'
   | 'credential.not-admitted'

@@ -106,21 +106,26 @@ export async function loadIdentity(
 ): Promise<Identity> {
   const keyText = await readPem(files, keyPath);
   const certificateText = certificatePath === keyPath ? keyText : await readPem(files, certificatePath);
+  const what = keyPath === certificatePath ? keyPath : `${keyPath} with ${certificatePath}`;
+  return identityFromPem(keyText, certificateText, what);
+}
+
+/**
+ * The same from what stands in the files; `what` names them in errors. The key's text is overwritten. Throws `certificate.invalid`, which tells nothing
+ * of the key.
+ */
+export function identityFromPem(keyText: Buffer, certificateText: Buffer, what: string): Identity {
   try {
     const chain = certificatesFromPem(certificateText).map(parseCertificate);
     return identityOf(createPrivateKey({ key: privateKeyFromPem(keyText), format: 'pem' }), chain);
   } catch (error) {
     const known = error instanceof PosternError ? error : undefined;
-    throw new PosternError(
-      'certificate.invalid',
-      `cannot use ${keyPath === certificatePath ? keyPath : `${keyPath} with ${certificatePath}`}`,
-      {
-        cause: known ?? new Error('the private key cannot be read'),
-        hint:
-          known?.hint ?? 'the key must be PEM without a passphrase (PKCS #8, or the older RSA and EC forms)',
-        fields: { key: keyPath, certificate: certificatePath },
-      },
-    );
+    throw new PosternError('certificate.invalid', `cannot use ${what}`, {
+      cause: known ?? new Error('the private key cannot be read'),
+      hint:
+        known?.hint ?? 'the key must be PEM without a passphrase (PKCS #8, or the older RSA and EC forms)',
+      fields: { files: what },
+    });
   } finally {
     keyText.fill(0);
   }

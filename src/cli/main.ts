@@ -4,6 +4,7 @@ import { buildApplication, buildRouteMap, run, text_en } from '@stricli/core';
 import { systemClock } from '../base/clock.ts';
 import { systemRandom } from '../base/random.ts';
 import { VERSION } from '../base/version.ts';
+import { certificateRoutes } from './command/certificate.ts';
 import { configRoutes } from './command/config.ts';
 import { credentialRoutes } from './command/credential.ts';
 import { demoCommand } from './command/demo.ts';
@@ -31,6 +32,7 @@ type Route =
   | 'domain'
   | 'directory'
   | 'config'
+  | 'cert'
   | 'edge'
   | 'hub'
   | 'ipsec'
@@ -54,6 +56,7 @@ const routes = buildRouteMap<Route, Context>({
     sync: syncRoutes,
     domain: domainRoutes,
     directory: directoryRoutes,
+    cert: certificateRoutes,
     config: configRoutes,
     edge: edgeRoutes,
     hub: hubRoutes,

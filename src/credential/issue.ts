@@ -25,6 +25,8 @@ export interface HubNode {
   readonly name: string;
   readonly fqdn: string;
   readonly identity: Identity;
+  /** Keys of this hub before the present one: what they signed, or what names them, is signed anew and counts until then. */
+  readonly formerPins?: readonly Identity['pin'][];
   /** Newest first. */
   readonly sealingKeys: readonly [SealingKeyPair, ...SealingKeyPair[]];
 }
@@ -52,6 +54,11 @@ export interface IssuedCredential extends Window {
   readonly recordForEdge: Buffer;
   /** For this hub's own object. */
   readonly recordForHub: Buffer;
+}
+
+/** The pins that are this hub's own: the present one first. */
+export function hubPins({ identity, formerPins = [] }: HubNode): Identity['pin'][] {
+  return [identity.pin, ...formerPins];
 }
 
 /** What a hub can have sealed to itself. */
@@ -160,7 +167,7 @@ export function ownCredentials(
       if (account.kind === 'esra' && !sameName(account.hub, hub.name)) continue;
       verifyCredentialRecord(
         record,
-        account.kind === 'esra' ? hub.identity.pin : [hub.identity.pin, ...trustedIssuers],
+        account.kind === 'esra' ? hubPins(hub) : [...hubPins(hub), ...trustedIssuers],
       );
       const number = account.kind === 'esra' ? account.number : -1;
       credentials.push({

@@ -1,6 +1,7 @@
 /** The edge daemon: wires identity, services, listeners and control socket. Nothing is decided here. */
 import { join } from 'node:path';
 import { createControlApp, serveControl } from '../admin/control-server.ts';
+import type { CertificateDocument } from '../admin/certificate-documents.ts';
 import type { EdgeStatus, KindStatus } from '../admin/documents.ts';
 import { VERSION } from '../base/version.ts';
 import { formatFingerprint } from '../certificate/pin.ts';
@@ -11,6 +12,8 @@ import { type EdgeDescription, removedEdgeTrust } from '../subscription/edge-sub
 import { type Node, openEdgeNode } from '../subscription/node.ts';
 import type { EdgeTrustState } from '../subscription/trust-state.ts';
 import type { RemovalService } from '../sync/edge/removal-service.ts';
+import { certificateRoutes } from './certificate-routes.ts';
+import { certificateDocument, certificateWarnings, peerCertificate } from './certificate-view.ts';
 import { configuredIdentity, rolloverOptions } from './configured-identity.ts';
 import { directoryRoutes } from './directory-routes.ts';
 import { ROLE } from './edge/access.ts';
@@ -67,11 +70,11 @@ async function startEdge(config: EdgeConfig, parts: DaemonParts): Promise<void> 
       now: clock.now(),
       startedAt,
       fingerprint: formatFingerprint(node.identity.pin),
-      certificate: node.identity.certificate,
       subscribed: Object.keys(hubs).length > 0,
       kinds: await kindStatuses(directory, removals),
       lease: lease.status,
       accounts,
+      certificateWarnings: certificateWarnings(certificates()),
       pairWarnings: pairWarnings(trust.value, pairs.timings, clock.now()),
       lookups: lookups.counts,
       connections: connections(),
@@ -90,7 +93,20 @@ async function startEdge(config: EdgeConfig, parts: DaemonParts): Promise<void> 
       ? path
       : undefined;
 
+  const certificates = (): CertificateDocument =>
+    certificateDocument({
+      role: 'edge',
+      name: edge.name,
+      node,
+      keeper: rollover,
+      timings: rolloverOptions(config.rollover).timings,
+      configured: configured !== undefined,
+      peers: Object.values(trust.value.hubs).map((hub) => peerCertificate('hub', hub)),
+      now: clock.now(),
+    });
+
   const app = createControlApp(log);
+  certificateRoutes(app, { role: 'edge', fqdn: edge.fqdn, keeper: rollover, document: certificates, clock });
   edgeRoutes(app, {
     trust,
     edge,

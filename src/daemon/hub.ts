@@ -1,5 +1,6 @@
 /** The hub daemon: wires trust store, configuration directory, source, mirror and the links to the edges. Nothing is decided here. */
 import { join } from 'node:path';
+import type { CertificateDocument } from '../admin/certificate-documents.ts';
 import { createControlApp, serveControl } from '../admin/control-server.ts';
 import type { Clock } from '../base/clock.ts';
 import { PosternError } from '../base/error.ts';
@@ -17,12 +18,15 @@ import type { Mirror } from '../sync/mirror/mirror.ts';
 import { siteDn } from '../subscription/topology-objects.ts';
 import { Organisation } from '../sync/organisation/organisation.ts';
 import { SiteMembers } from '../sync/organisation/site-members.ts';
-import { configuredIdentity } from './configured-identity.ts';
 import { CredentialRecords } from '../sync/renewal/credential-records.ts';
 import { openPairStore } from '../sync/renewal/pair-store.ts';
 import { Renewals } from '../sync/renewal/renewals.ts';
+import { certificateRoutes } from './certificate-routes.ts';
+import { certificateDocument, certificateWarnings, peerCertificate } from './certificate-view.ts';
+import { configuredIdentity, rolloverOptions } from './configured-identity.ts';
 import { directoryRoutes, noDirectoryHere } from './directory-routes.ts';
 import { type DaemonParts, runDaemon } from './frame.ts';
+import { openHubCertificates } from './hub/certificates.ts';
 import { hubStoreFolder, openHubConfiguration } from './hub/configuration.ts';
 import { credentialRoutes } from './hub/credential-routes.ts';
 import { domainRoutes } from './hub/domain-routes.ts';
@@ -53,6 +57,7 @@ async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
     log,
     folder: config.data,
     fqdn: config.fqdn,
+    validDays: rolloverOptions(config.rollover).validDays,
     foreign: configured,
   });
   const trust = node.store;
@@ -60,7 +65,13 @@ async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
   const hub: HubNode = {
     name: config.name,
     fqdn: node.fqdn,
-    identity: node.identity,
+    get identity() {
+      return node.identity;
+    },
+    get formerPins() {
+      const { formerIdentity } = trust.value;
+      return formerIdentity === undefined ? [] : [formerIdentity.pin];
+    },
     get sealingKeys() {
       return sealingKeys(trust.value);
     },
@@ -71,6 +82,17 @@ async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
     { shared: config.configuration, data: config.data, files, clock, random, log, onFatal },
     lifecycle,
   );
+  const { identities, rollover } = openHubCertificates({
+    config,
+    node,
+    hub,
+    configured,
+    directory: configuration.face,
+    base: configuration.base,
+    parts,
+    organisation: () => organisation,
+    links: () => links,
+  });
   const pairs = await openPairStore({
     folder: join(config.data, 'pairs'),
     files,
@@ -88,7 +110,7 @@ async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
     site: config.site,
     lastNumber: (edge: string) => pairs.lastNumber(edge),
   };
-  const organisation = new Organisation(place);
+  const organisation: Organisation = new Organisation({ ...place, identities });
   await organisation.ensure();
   const members = new SiteMembers({
     ...place,
@@ -132,7 +154,7 @@ async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
     onSwitched: (edge) => links.find(edge)?.restart(),
   });
   lifecycle.add('renewals', () => renewals.stop());
-  const links = new Links({
+  const links: Links = new Links({
     organisation,
     renewals,
     hubName: config.name,
@@ -150,7 +172,23 @@ async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
   lifecycle.add('links', () => links.stopAll());
   const register = new EdgeRegister({ organisation, links, renewals, hubName: config.name });
 
+  const certificates = (): CertificateDocument =>
+    certificateDocument({
+      role: 'hub',
+      name: config.name,
+      node,
+      keeper: rollover,
+      timings: rolloverOptions(config.rollover).timings,
+      configured: configured !== undefined,
+      peers: organisation.edges().map((edge) => peerCertificate('edge', edge)),
+      unproved: members.unproved.map(({ pin, ...rest }) => ({
+        ...rest,
+        fingerprint: formatFingerprint(pin),
+      })),
+      now: clock.now(),
+    });
   const app = createControlApp(log);
+  certificateRoutes(app, { role: 'hub', fqdn: hub.fqdn, keeper: rollover, document: certificates, clock });
   app.get('/v1/status', async (context) => {
     const [edges, domains] = [await register.facts(true), await organisation.domains()];
     return context.json(
@@ -165,7 +203,7 @@ async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
         edges,
         domains: domains.length,
         memoryBytes: process.memoryUsage.rss(),
-        certificateNotAfter: hub.identity.certificate.notAfter,
+        certificateWarnings: certificateWarnings(certificates()),
         repairedCopies: trust.repaired.length,
       }),
     );
@@ -203,6 +241,7 @@ async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
         log.warn('a subscription that was removed is not quite gone: remove it again', { edge: name, error }),
       );
   }
+  rollover.start();
   comparePeriodically(
     links,
     clock,

@@ -6,13 +6,14 @@
 import { isPosternError, PosternError } from '../base/error.ts';
 import { endorsedMembers, type Removals } from '../certificate/chain.ts';
 import { parseCertificate } from '../certificate/parse.ts';
+import { followStatements, pinsOf } from '../certificate/peer-pins.ts';
 import { formatFingerprint, type Pin, samePin } from '../certificate/pin.ts';
 import { stateMembership, stateRemoval, verifyClaim } from '../certificate/statement.ts';
 import { nameKey, sameFqdn, sameName } from '../credential/account-name.ts';
-import type { HubNode } from '../credential/issue.ts';
+import { type HubNode, hubPins } from '../credential/issue.ts';
 import type { SealingRecipient } from '../credential/record.ts';
 import type { TopologyObject } from './topology-objects.ts';
-import type { HubTrustState, PeerHub } from './trust-state.ts';
+import { findEdge, type HubTrustState, type PeerHub } from './trust-state.ts';
 
 /** A hub's or an edge's object whose certificate can be read. */
 export interface Claimant {
@@ -32,9 +33,14 @@ export function claimants(objects: readonly TopologyObject[]): Claimant[] {
   });
 }
 
+/** A peer has two pins while it rolls over. */
+export function pinsOfPeer({ pin, next }: Pick<PeerHub, 'pin' | 'next'>): Pin[] {
+  return next === undefined ? [pin] : [pin, next];
+}
+
 /** The pins whose statements count at this hub. */
 export function trustedPins(trust: Pick<HubTrustState, 'peers'>, self: HubNode): Pin[] {
-  return [self.identity.pin, ...Object.values(trust.peers).map(({ pin }) => pin)];
+  return [...hubPins(self), ...Object.values(trust.peers).flatMap(pinsOfPeer)];
 }
 
 /** Whom the trusted endorse, among those who show the endorsed key under the endorsed name. */
@@ -109,10 +115,57 @@ export function withPeer(
   return { ...trust, peers: { ...trust.peers, [nameKey(object.name)]: peer } };
 }
 
+/**
+ * Peers as their own statements have them: two pins from an announcement until the object shows the new key. Returns `trust` itself when nothing is
+ * new.
+ */
+export function withFollowedPeers<T extends Pick<HubTrustState, 'peers'>>(
+  trust: T,
+  objects: readonly TopologyObject[],
+): T {
+  const changed = Object.entries(trust.peers).flatMap(([key, peer]): [string, PeerHub][] => {
+    const object = objects.find((one) => sameName(one.name, peer.name));
+    if (object === undefined) return [];
+    const { pin: current, next, statedAt } = peer;
+    const { pins } = followStatements({ current, next, statedAt }, peer.fqdn, object.statements);
+    const shown = claimants([object])[0]?.pin;
+    const { pin: _pin, next: _next, statedAt: _statedAt, ...rest } = peer;
+    if (pins.next !== undefined && shown === pins.next)
+      return [[key, { ...rest, pin: pins.next, former: pins.current }]];
+    if (pins.current === current && pins.next === next) return [];
+    return [[key, { ...rest, pin: pins.current, next: pins.next, statedAt: pins.statedAt }]];
+  });
+  return changed.length === 0
+    ? trust
+    : { ...trust, peers: { ...trust.peers, ...Object.fromEntries(changed) } };
+}
+
+/** Objects of nodes that are known under another key than the one they show. */
+export function unprovedObjects(
+  trust: Pick<HubTrustState, 'peers' | 'edges'>,
+  hubs: readonly TopologyObject[],
+  edges: readonly TopologyObject[],
+): { readonly role: 'edge' | 'hub'; readonly name: string; readonly pin: Pin }[] {
+  const of = (role: 'edge' | 'hub', objects: readonly TopologyObject[]) =>
+    claimants(objects).flatMap(({ object: { name }, pin }) => {
+      const key = nameKey(name);
+      const peer = role === 'hub' && Object.hasOwn(trust.peers, key) ? trust.peers[key] : undefined;
+      const edge = role === 'edge' ? findEdge(trust, name) : undefined;
+      const known =
+        peer !== undefined
+          ? [...pinsOfPeer(peer), peer.former]
+          : edge !== undefined
+            ? [...pinsOf(edge.pins), edge.pins.former]
+            : [pin];
+      return known.includes(pin) ? [] : [{ role, name, pin }];
+    });
+  return [...of('hub', hubs), ...of('edge', edges)];
+}
+
 /** Without the peers that a trusted hub has removed since they were admitted. */
 export function withoutPeers(trust: HubTrustState, removals: Removals): HubTrustState {
-  const peers = Object.entries(trust.peers).filter(
-    ([, peer]) => (removals.get(peer.pin) ?? -1) <= peer.admittedAt,
+  const peers = Object.entries(trust.peers).filter(([, peer]) =>
+    pinsOfPeer(peer).every((pin) => (removals.get(pin) ?? -1) <= peer.admittedAt),
   );
   return {
     ...trust,

@@ -103,11 +103,8 @@ export class RolloverKeeper<T extends NodeTrust> {
 
   /** `cert renew`. Throws `refused` when a rollover is under way, or when the configuration names the certificate. */
   async renew(): Promise<void> {
+    if (this.#options.configured !== undefined) return this.#renewConfigured();
     await this.#inTurn(async () => {
-      if (this.#options.configured !== undefined)
-        throw new PosternError('refused', 'the certificate of this node is named in its configuration', {
-          hint: 'replace the files that [identity] names: they are looked at every hour and at each start, or now with "postern cert use"',
-        });
       this.#requireSteady();
       await this.#feed({ type: 'renew' });
     });
@@ -116,9 +113,31 @@ export class RolloverKeeper<T extends NodeTrust> {
 
   /** A certificate that somebody brought, judged before: it follows the present one. Throws `refused`. */
   async use(next: Identity): Promise<'renewed' | 'announced'> {
+    if (this.#options.configured !== undefined)
+      throw new PosternError('refused', 'the certificate of this node is named in its configuration', {
+        hint: 'replace the files that [identity] names, then: postern cert renew; or take [identity] out and start the daemon again',
+      });
     const done = await this.#inTurn(() => this.#use(next));
     await this.cycle();
     return done;
+  }
+
+  /** Looks at the files now. */
+  async #renewConfigured(): Promise<void> {
+    const shown = (): string =>
+      [this.#options.node.identity, this.#options.node.identities.next]
+        .map((one) => one?.certificate.der.toString('base64'))
+        .join();
+    const before = shown();
+    await this.cycle();
+    if (shown() !== before) return;
+    throw new PosternError(
+      'refused',
+      this.#unusable === undefined
+        ? 'the files that [identity] names hold the present certificate'
+        : `what [identity] names is not used: ${this.#unusable}`,
+      { hint: 'put the new certificate and its key into the files that [identity] names' },
+    );
   }
 
   /** A peer has told by which pins it accepts this node. */

@@ -93,6 +93,8 @@ export const subscribedEdgeSchema = z.strictObject({
   certificate: bytesField,
   /** Of the key that it has announced. */
   nextCertificate: bytesField.optional(),
+  /** What it states of itself since it has rolled over: for hubs that join. */
+  statements: z.array(bytesField).optional(),
   /** The key of this hub that it accepted last. */
   acceptedPin: pinSchema.optional(),
   /** From its signed statement. Of two statements the later one counts. */
@@ -125,6 +127,7 @@ export const peerHubSchema = z.strictObject({
   /** Its announced successor, and when that was stated, by its own clock. */
   next: pinSchema.optional(),
   statedAt: timeField.optional(),
+  former: pinSchema.optional(),
   admittedAt: timeField,
   /** By the administrator's word at this hub, or by the statement of a hub that is trusted. */
   admittedBy: z.enum(['administrator', 'endorsed']),

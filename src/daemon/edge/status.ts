@@ -2,7 +2,6 @@
 import type { AccountStatus, EdgeStatus, KindStatus, Warning, WarningCode } from '../../admin/documents.ts';
 import { DOCUMENT_VERSION } from '../../admin/documents.ts';
 import { formatAge, formatDuration } from '../../base/duration.ts';
-import type { Certificate } from '../../certificate/parse.ts';
 import type { Account } from '../../credential/account.ts';
 
 export interface EdgeFacts {
@@ -11,13 +10,13 @@ export interface EdgeFacts {
   readonly now: number;
   readonly startedAt: number;
   readonly fingerprint: string;
-  readonly certificate: Certificate;
   readonly subscribed: boolean;
   readonly kinds: readonly KindStatus[];
   readonly lease: EdgeStatus['lease'];
   readonly accounts: readonly Account[];
   /** What is wrong with the pairs of this edge and its hubs. */
   readonly pairWarnings: readonly Warning[];
+  readonly certificateWarnings: readonly Warning[];
   readonly lookups: EdgeStatus['lookups'];
   readonly connections: number;
   readonly memoryBytes: number;
@@ -28,8 +27,8 @@ export interface EdgeFacts {
 
 export function edgeStatus(facts: EdgeFacts): EdgeStatus {
   const {
-    certificate: _certificate,
-    pairWarnings: _warnings,
+    pairWarnings: _pairWarnings,
+    certificateWarnings: _certificateWarnings,
     accounts,
     maxAgeMs: _maxAgeMs,
     leftoverFile: _file,
@@ -126,11 +125,6 @@ export function edgeWarnings(facts: EdgeFacts): Warning[] {
       `a used subscription file may still be at ${facts.leftoverFile}`,
       `delete it: rm ${facts.leftoverFile}`,
     );
-  if (now > facts.certificate.notAfter)
-    warn(
-      'warning',
-      'certificate.expired',
-      'the certificate of this edge has expired; hubs trust its key, so this does no harm',
-    );
+  warnings.push(...facts.certificateWarnings);
   return warnings.sort((a, b) => (a.severity === b.severity ? 0 : a.severity === 'critical' ? -1 : 1));
 }

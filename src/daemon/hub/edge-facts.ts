@@ -1,7 +1,6 @@
 /** What the hub knows of its edges for status and lists, gathered from link, trust store, configuration directory and the edge itself. */
 import type { EdgeSyncStatus, SubscriptionDocument } from '../../admin/documents.ts';
 import { PosternError } from '../../base/error.ts';
-import { parseCertificate } from '../../certificate/parse.ts';
 import { formatFingerprint } from '../../certificate/pin.ts';
 import type { LdapClient } from '../../ldap/client.ts';
 import type { SubscribedEdge } from '../../subscription/trust-state.ts';
@@ -47,7 +46,6 @@ export class EdgeRegister {
           credential: this.#credential(edge),
           credentialWarnings: renewals.find(edge.name)?.pair?.warnings ?? {},
           pendingRemovals: this.#pending.get(edge.name) ?? 0,
-          certificateNotAfter: notAfter(edge),
         };
       }),
     );
@@ -116,13 +114,4 @@ export function connected(link: EdgeLink): LdapClient {
     `edge ${link.name} is not connected now${status.failureDetail === undefined ? '' : `: ${status.failureDetail}`}`,
     { hint: `postern sync run --edge ${link.name}`, fields: { edge: link.name } },
   );
-}
-
-function notAfter(edge: SubscribedEdge): number | undefined {
-  try {
-    return parseCertificate(edge.certificate).notAfter;
-  } catch (error) {
-    if (error instanceof PosternError) return undefined;
-    throw error;
-  }
 }

@@ -87,6 +87,11 @@ export class Links {
     for (const link of this.#links.values()) link.pokeConfiguration();
   }
 
+  /** Every link connects anew: another key is to be shown. */
+  restart(): void {
+    for (const link of this.#links.values()) link.restart();
+  }
+
   /** The source has confirmed the mirror. */
   confirm(): void {
     for (const link of this.#links.values()) link.confirm();

@@ -25,7 +25,6 @@ const edge: EdgeFacts = {
   credential: { userName: 'ESRA.edge1.hub1.0', expiresAt: NOW + 20 * DAY },
   credentialWarnings: {},
   pendingRemovals: 0,
-  certificateNotAfter: NOW + 1000 * DAY,
 };
 
 const facts: HubFacts = {
@@ -39,7 +38,7 @@ const facts: HubFacts = {
   edges: [edge],
   domains: 3,
   memoryBytes: 1,
-  certificateNotAfter: NOW + 1000 * DAY,
+  certificateWarnings: [],
   repairedCopies: 0,
 };
 
@@ -183,11 +182,6 @@ describe('the status of a hub', () => {
       ['critical credential.recovery-exhausted'],
     ],
     ['no account yet', withEdge({ credential: undefined }), []],
-    [
-      'certificates that have expired',
-      { ...withEdge({ certificateNotAfter: NOW - DAY }), certificateNotAfter: NOW - DAY },
-      ['warning certificate.expired', 'warning certificate.expired'],
-    ],
     ['a copy of the trust store was damaged', { repairedCopies: 1 }, ['warning trust.repaired']],
     ['a link that is being ended', withEdge({ link: undefined }), []],
   ])('%s', (_what, change, expected) => {
@@ -198,7 +192,6 @@ describe('the status of a hub', () => {
     const { warnings } = hubStatus({
       ...facts,
       ...withSource({ state: 'failed' }),
-      certificateNotAfter: 0,
       repairedCopies: 1,
       edges: [
         {
@@ -214,7 +207,6 @@ describe('the status of a hub', () => {
       ],
     });
     expect(warnings.map(({ code }) => code).sort()).toEqual([
-      'certificate.expired',
       'clock.skew',
       'credential.expired',
       'credential.restored',

@@ -13,13 +13,12 @@ export interface EdgeFacts {
   readonly credential: { readonly userName: string; readonly expiresAt: number } | undefined;
   readonly credentialWarnings: HubPair['warnings'];
   readonly pendingRemovals: number;
-  /** The edge's certificate ends then. */
-  readonly certificateNotAfter: number | undefined;
 }
 
 export type HubFacts = Omit<HubStatus, 'version' | 'role' | 'edges' | 'warnings'> & {
   readonly edges: readonly EdgeFacts[];
-  readonly certificateNotAfter: number;
+  /** Of this hub's certificate and the edges'. */
+  readonly certificateWarnings: readonly Warning[];
   /** Damaged copies of the trust store that were written again at the start. */
   readonly repairedCopies: number;
 };
@@ -44,7 +43,7 @@ const EDGE_CRITICAL_MS = 3_600_000;
 const FAILURES_WORTH_A_WARNING = 3;
 
 export function hubStatus(facts: HubFacts): HubStatus {
-  const { edges, certificateNotAfter, repairedCopies, ...rest } = facts;
+  const { edges, certificateWarnings, repairedCopies, ...rest } = facts;
   const statuses = edges.map(edgeSyncStatus);
   return {
     version: 1,
@@ -54,7 +53,7 @@ export function hubStatus(facts: HubFacts): HubStatus {
     warnings: [
       ...sourceWarnings(rest.source, rest.now),
       ...edges.flatMap((edge, i) => edgeWarnings(edge, statuses[i] as EdgeSyncStatus, facts)),
-      ...certificateWarning('this hub', certificateNotAfter, rest.now),
+      ...certificateWarnings,
       ...trustWarnings(repairedCopies),
     ],
   };
@@ -131,7 +130,7 @@ function edgeWarnings(facts: EdgeFacts, status: EdgeSyncStatus, hub: HubFacts): 
       now,
     }),
   );
-  return [...warnings, ...certificateWarning(`edge ${edge}`, facts.certificateNotAfter, now)];
+  return warnings;
 }
 
 function trustWarnings(repairedCopies: number): Warning[] {
@@ -142,18 +141,6 @@ function trustWarnings(repairedCopies: number): Warning[] {
       severity: 'warning',
       text: `${repairedCopies} damaged copy of the trust store was written again from the other one at the start`,
       mend: 'check the disk; the warning ends with the next start',
-    },
-  ];
-}
-
-function certificateWarning(whose: string, notAfter: number | undefined, now: number): Warning[] {
-  if (notAfter === undefined || notAfter > now) return [];
-  return [
-    {
-      code: 'certificate.expired',
-      severity: 'warning',
-      text: `the certificate of ${whose} expired ${formatAge(notAfter, now)}; it is trusted by its key, so everything goes on`,
-      mend: 'nothing has to be done at once; other programs that look at it may complain',
     },
   ];
 }

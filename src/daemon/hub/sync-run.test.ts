@@ -66,7 +66,6 @@ function start(
             credential: undefined,
             credentialWarnings: {},
             pendingRemovals: 0,
-            certificateNotAfter: undefined,
           }),
         ),
       ),

@@ -4,8 +4,16 @@ import { sameName } from '../../credential/account-name.ts';
 import { decodeCredentialRecord } from '../../credential/record.ts';
 import type { Attribute, ModifyRequest } from '../../ldap/message.ts';
 
+/** Takes the credentials of a hub from the object of an edge; nothing when it has none there. */
+export function withoutHub(dn: string, credentials: readonly Buffer[], hubName: string): ModifyRequest[] {
+  const values = credentials.filter((bytes) => isOfHub(bytes, hubName));
+  if (values.length === 0) return [];
+  const attribute: Attribute = { type: 'posternCredential', values };
+  return [{ op: 'modifyRequest', dn, changes: [{ kind: 'delete', attribute }] }];
+}
+
 /** A record of a credential of this hub. Whatever cannot be read is none. */
-export function isOfHub(record: Uint8Array, hubName: string): boolean {
+function isOfHub(record: Uint8Array, hubName: string): boolean {
   try {
     const { account } = decodeCredentialRecord(record);
     return account.kind === 'esra' && sameName(account.hub, hubName);

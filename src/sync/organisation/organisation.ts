@@ -4,15 +4,19 @@
  */
 import { isPosternError, PosternError } from '../../base/error.ts';
 import type { Secret } from '../../base/secret.ts';
-import { samePin } from '../../certificate/pin.ts';
-import { claimedIssuer, verifyStatement } from '../../certificate/statement.ts';
 import type { TrustStore } from '../../certificate/trust-store.ts';
 import { sameName } from '../../credential/account-name.ts';
 import type { AddressKeyRecord } from '../../credential/address-key.ts';
-import { credentialsToTry, type HubNode, openOwnCredential, ownCredentials } from '../../credential/issue.ts';
+import {
+  credentialsToTry,
+  type HubNode,
+  hubPins,
+  openOwnCredential,
+  ownCredentials,
+} from '../../credential/issue.ts';
 import { createAddressHasher } from '../../directory/address/hasher.ts';
 import { resultCodeOf } from '../../ldap/client-error.ts';
-import type { AddRequest, Attribute, ModifyRequest } from '../../ldap/message.ts';
+import type { AddRequest } from '../../ldap/message.ts';
 import { RESULT_CODE } from '../../ldap/result-code.ts';
 import {
   establishedChanges,
@@ -22,9 +26,8 @@ import {
   prepareRemoval,
   withEstablished,
 } from '../../subscription/import.ts';
-import { claimants, recipientOf, trustedPins } from '../../subscription/membership.ts';
+import { claimants, pinsOfPeer, recipientOf, trustedPins } from '../../subscription/membership.ts';
 import {
-  addTopologyObject,
   edgeDn,
   edgeForEdge,
   hubDn,
@@ -37,11 +40,13 @@ import {
 } from '../../subscription/topology-objects.ts';
 import { findEdge, type HubTrustState, type SubscribedEdge } from '../../subscription/trust-state.ts';
 import { deriveDigestKey } from '../content-digest.ts';
+import type { HubIdentities } from '../push/edge-identity.ts';
 import type { EdgeTarget } from '../push/edge-link.ts';
 import type { BootstrapCredential, EdgeSessionOptions } from '../push/edge-session.ts';
 import type { DesiredEntry } from '../push/subtree-push.ts';
 import type { ConfigurationDirectory } from './configuration-directory.ts';
 import { type AcceptedDomain, domainEntry, readDomain } from './domain.ts';
+import { ownObjectChange } from './own-object.ts';
 import { openKey, usableKeys } from './site-keys.ts';
 import { vouchedEdges, vouchedHubs } from './vouched.ts';
 
@@ -54,6 +59,8 @@ export interface OrganisationOptions {
   readonly base?: string;
   /** Last account number of the pair with an edge, where more is known than in the trust store. */
   readonly lastNumber?: (edgeName: string) => number | undefined;
+  /** Keys that are shown to edges, and that they tell; without it nothing rolls over. */
+  readonly identities?: HubIdentities;
 }
 
 const EDGE_DOMAINS = 'cn=AcceptedDomains,cn=Configuration';
@@ -74,45 +81,8 @@ export class Organisation {
       if ((await directory.read(container.dn)) === undefined) await addIfMissing(directory, container);
     }
     const dn = hubDn(hub.name, site, base);
-    const own = {
-      name: hub.name,
-      fqdn: hub.fqdn,
-      certificates: [hub.identity.certificate.der],
-      statements: [Buffer.from(trust.value.sealingStatement)],
-    };
-    const present = await directory.read(dn);
-    if (present === undefined) {
-      await directory.apply([addTopologyObject(dn, 'posternHub', own)]);
-      return;
-    }
-    const replace = (type: string, values: readonly Buffer[]): ModifyRequest['changes'][number] => ({
-      kind: 'replace',
-      attribute: { type, values },
-    });
-    await directory.apply([
-      {
-        op: 'modifyRequest',
-        dn,
-        changes: [
-          replace('posternFqdn', [Buffer.from(own.fqdn)]),
-          replace('posternCertificate', own.certificates),
-          replace('posternStatement', [...own.statements, ...this.#otherStatements(present.attributes)]),
-        ],
-      },
-    ]);
-  }
-
-  /** What other hubs state of this one stays, and what it states of others. */
-  #otherStatements(attributes: readonly Attribute[]): Buffer[] {
-    const { pin } = this.#options.hub.identity;
-    return (readTopologyObject(attributes)?.statements ?? []).filter((bytes) => {
-      try {
-        return !samePin(claimedIssuer(bytes), pin) || verifyStatement(bytes, pin).claim.kind === 'removal';
-      } catch (error) {
-        if (isPosternError(error)) return false;
-        throw error;
-      }
-    });
+    const change = ownObjectChange(dn, (await directory.read(dn))?.attributes, hub, trust.value);
+    if (change !== undefined) await directory.apply([change]);
   }
 
   // --- domains ---
@@ -190,7 +160,7 @@ export class Organisation {
     if (peers.length === 0) return [];
     return claimants(await this.topology('Hubs')).flatMap((found) => {
       const { name } = found.object;
-      if (!peers.some((peer) => samePin(peer.pin, found.pin) && sameName(peer.name, name))) return [];
+      if (!peers.some((peer) => pinsOfPeer(peer).includes(found.pin) && sameName(peer.name, name))) return [];
       try {
         return [{ name, recipient: recipientOf(found) }];
       } catch (error) {
@@ -253,7 +223,7 @@ export class Organisation {
     ];
     return {
       awaited: !established && edge.subscriptionId === '',
-      address: addressOf(edge, object, hub),
+      address: addressOf(edge, object, this.#options),
       bootstrap: established ? undefined : bootstrapOf(edge, await this.own(), hub, now),
       hash: (address) => hasher.hash(address),
       digestKey,
@@ -267,9 +237,9 @@ export class Organisation {
 
   /** Where an edge is, and by which key it is known. Throws `subscription.unknown`. */
   async address(edgeName: string): Promise<EdgeAddress> {
-    const { hub, trust } = this.#options;
-    const edge = requireEdge(trust.value, edgeName);
-    return addressOf(edge, edge.subscriptionId === '' ? await this.#edgeObject(edge.name) : undefined, hub);
+    const edge = requireEdge(this.#options.trust.value, edgeName);
+    const object = edge.subscriptionId === '' ? await this.#edgeObject(edge.name) : undefined;
+    return addressOf(edge, object, this.#options);
   }
 
   async #edgeObject(name: string): Promise<TopologyObject | undefined> {
@@ -280,13 +250,10 @@ export class Organisation {
 
   async #addressKey(edge: SubscribedEdge): Promise<Secret> {
     const { hub } = this.#options;
-    // Its id says which key it is: a record that was found once is that of the key, whatever stands in the directory now.
-    const known = this.#keyRecords.get(edge.addressKeyId);
-    const opened = await openKey(
-      known ?? (await this.#lookForKey(edge.addressKeyId)),
-      edge.addressKeyId,
-      hub,
-    );
+    // Its id says which key it is: a record that was found once is that of the key, until it was sealed again after a rollover.
+    const id = edge.addressKeyId;
+    const known = this.#keyRecords.get(id) ?? [];
+    const opened = (await openKey(known, id, hub)) ?? (await openKey(await this.#lookForKey(id), id, hub));
     if (opened !== undefined) return opened.key;
     this.#keyRecords.delete(edge.addressKeyId);
     throw new PosternError(
@@ -302,7 +269,7 @@ export class Organisation {
   async #lookForKey(keyId: string): Promise<AddressKeyRecord[]> {
     const { hub, trust } = this.#options;
     const roots = trustedPins(trust.value, hub);
-    const records = usableKeys((await this.own()).sealedKeys, roots, hub.identity.pin, new Set([keyId]));
+    const records = usableKeys((await this.own()).sealedKeys, roots, hubPins(hub), new Set([keyId]));
     if (records.length > 0) this.#keyRecords.set(keyId, records);
     return records;
   }
@@ -338,9 +305,20 @@ function requireEdge(trust: HubTrustState, name: string): SubscribedEdge {
   throw new PosternError('subscription.unknown', `no edge ${name} is subscribed`);
 }
 
-function addressOf(edge: SubscribedEdge, object: TopologyObject | undefined, hub: HubNode): EdgeAddress {
+function addressOf(
+  edge: SubscribedEdge,
+  object: TopologyObject | undefined,
+  { hub, identities }: Pick<OrganisationOptions, 'hub' | 'identities'>,
+): EdgeAddress {
   const { name, fqdn, pins } = edge;
-  return { name, host: fqdn, port: portOf(edge, object), pins, identity: hub.identity };
+  return {
+    name,
+    host: fqdn,
+    port: portOf(edge, object),
+    pins,
+    identity: identities?.shown(name) ?? hub.identity,
+    identities: identities?.of(name),
+  };
 }
 
 function bootstrapOf(

@@ -22,12 +22,13 @@ import type { SealingRecipient } from '../../credential/record.ts';
 export function usableKeys(
   records: readonly Uint8Array[],
   roots: readonly Pin[],
-  sealedTo: Pin,
+  sealedTo: Pin | readonly Pin[],
   ids?: ReadonlySet<string>,
 ): AddressKeyRecord[] {
+  const recipients = typeof sealedTo === 'string' ? [sealedTo] : sealedTo;
   const usable = records.flatMap((bytes) => {
     const record = unlessUnusable(() => decodeAddressKeyRecord(bytes));
-    if (record === undefined || !samePin(record.sealedTo, sealedTo)) return [];
+    if (record === undefined || !recipients.some((pin) => samePin(record.sealedTo, pin))) return [];
     if (ids?.has(record.keyId) === false) return [];
     return unlessUnusable(() => (verifyAddressKeyRecord(record, roots), record)) ?? [];
   });

@@ -6,11 +6,12 @@ import { isPosternError, PosternError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import { type Removals, removalsBy } from '../../certificate/chain.ts';
-import { formatFingerprint, type Pin, samePin } from '../../certificate/pin.ts';
+import { pinsOf } from '../../certificate/peer-pins.ts';
+import { formatFingerprint, type Pin } from '../../certificate/pin.ts';
 import type { TrustStore } from '../../certificate/trust-store.ts';
 import { nameKey, sameFqdn, sameName } from '../../credential/account-name.ts';
 import type { AddressKeyRecord } from '../../credential/address-key.ts';
-import { type HubNode, issueCredential } from '../../credential/issue.ts';
+import { type HubNode, hubPins, issueCredential } from '../../credential/issue.ts';
 import { DEFAULT_PASSWORD_POLICY } from '../../credential/password.ts';
 import { CLOCK_TOLERANCE_MS, firstWindow } from '../../credential/schedule.ts';
 import type { ModifyRequest } from '../../ldap/message.ts';
@@ -22,9 +23,12 @@ import {
   endorsed,
   endorsement,
   findHub,
+  pinsOfPeer,
   recipientOf,
   removal,
   trustedPins,
+  unprovedObjects,
+  withFollowedPeers,
   withoutPeers,
   withPeer,
   withRemoval,
@@ -32,7 +36,7 @@ import {
 import { edgeDn, hubDn, type TopologyObject, WHO_IT_IS } from '../../subscription/topology-objects.ts';
 import { findEdge, type HubTrustState, type SubscribedEdge } from '../../subscription/trust-state.ts';
 import type { ConfigurationChange, ConfigurationDirectory } from './configuration-directory.ts';
-import { adding, isOfHub } from './member-changes.ts';
+import { adding, withoutHub } from './member-changes.ts';
 import type { Organisation } from './organisation.ts';
 import { resealKeys, usableKeys } from './site-keys.ts';
 
@@ -74,6 +78,8 @@ export class SiteMembers {
   readonly #options: SiteMembersOptions;
   /** Looks one after the other: two at once would give one account number to two accounts. */
   #turn: Promise<unknown> = Promise.resolve();
+  /** Objects that show a key which the node they are about has not announced, as they were seen last. */
+  unproved: ReturnType<typeof unprovedObjects> = [];
 
   constructor(options: SiteMembersOptions) {
     this.#options = options;
@@ -83,8 +89,8 @@ export class SiteMembers {
     const { organisation, trust, hub } = this.#options;
     const found = claimants(await organisation.topology('Hubs'));
     return found.map(({ object, pin }) => {
-      const peer = Object.values(trust.value.peers).find((one) => samePin(one.pin, pin));
-      const self = samePin(pin, hub.identity.pin);
+      const peer = Object.values(trust.value.peers).find((one) => pinsOfPeer(one).includes(pin));
+      const self = hubPins(hub).includes(pin);
       return {
         name: object.name,
         fqdn: object.fqdn,
@@ -115,7 +121,7 @@ export class SiteMembers {
     const own = hubDn(found.object.name, site, base);
     const changes: ModifyRequest[] = [];
     // Approved before, and not removed since: said once is enough.
-    const mine = [hub.identity.pin];
+    const mine = hubPins(hub);
     if (endorsed('hub', [found], mine, found.object.statements, removals).length === 0) {
       const statement = endorsement(hub, 'hub', { fqdn: found.object.fqdn, pin }, at);
       changes.push(adding(own, 'posternStatement', [statement]));
@@ -151,28 +157,24 @@ export class SiteMembers {
       throw new PosternError('not-found', `there is no other hub ${name} in this site`, {
         hint: '"postern hub list" shows those that are there',
       });
-    const trusted = Object.values(trust.value.peers).find(({ pin }) => samePin(pin, target.pin));
+    const trusted = Object.values(trust.value.peers).find((one) => pinsOfPeer(one).includes(target.pin));
     if (peer === undefined && trusted !== undefined)
       throw new PosternError('refused', `the object of hub ${name} shows the key of hub ${trusted.name}`, {
         hint: `to remove that hub: postern hub remove ${trusted.name}; else delete cn=${name} in the directory`,
       });
     // By a clock that was ahead it may have been let in later than now.
     const at = Math.max(now, (peer?.admittedAt ?? 0) + 1);
-    const statement = removal(hub, target, at);
+    const removals = (peer === undefined ? [target.pin] : pinsOfPeer(peer)).map((pin) => ({
+      pin,
+      statement: removal(hub, { fqdn: target.fqdn, pin }, at),
+    }));
     // First of all here: from now on it is not believed, and every push says so.
-    await trust.update((draft) => withRemoval(draft, target.pin, at, statement));
-    const changes: ConfigurationChange[] = [
-      adding(hubDn(hub.name, site, base), 'posternStatement', [statement]),
-    ];
-    for (const edge of await organisation.topology('Edges')) {
-      const its = edge.credentials.filter((bytes) => isOfHub(bytes, target.name));
-      if (its.length > 0)
-        changes.push({
-          op: 'modifyRequest',
-          dn: edgeDn(edge.name, site, base),
-          changes: [{ kind: 'delete', attribute: { type: 'posternCredential', values: its } }],
-        });
-    }
+    for (const { pin, statement } of removals)
+      await trust.update((draft) => withRemoval(draft, pin, at, statement));
+    const said = removals.map(({ statement }) => statement);
+    const changes: ConfigurationChange[] = [adding(hubDn(hub.name, site, base), 'posternStatement', said)];
+    for (const edge of await organisation.topology('Edges'))
+      changes.push(...withoutHub(edgeDn(edge.name, site, base), edge.credentials, target.name));
     if (objects.some((object) => sameName(object.name, target.name)))
       changes.push({ op: 'deleteRequest', dn: hubDn(target.name, site, base) });
     await directory.apply(changes);
@@ -184,11 +186,15 @@ export class SiteMembers {
   /** What trusted hubs have taken back. Kept here, since a statement may be taken away again. */
   async #hearRemovals(now: number): Promise<Removals> {
     const { organisation, trust, hub } = this.#options;
-    const statements = (await organisation.topology('Hubs')).flatMap((object) => object.statements);
+    const objects = await organisation.topology('Hubs');
+    // First what they say of themselves: a hub that has rolled over is who it was.
+    if (withFollowedPeers(trust.value, objects) !== trust.value)
+      await trust.update((draft) => withFollowedPeers(draft, objects));
+    const statements = objects.flatMap((object) => object.statements);
     const before = Object.entries(trust.value.removedHubs) as [Pin, number][];
     const heard = new Map(removalsBy(trustedPins(trust.value, hub), statements, before));
     // Of this very hub nobody else decides here; and a date in the future would never be overtaken.
-    heard.delete(hub.identity.pin);
+    for (const pin of hubPins(hub)) heard.delete(pin);
     for (const [pin, at] of heard) if (at > now + CLOCK_TOLERANCE_MS) heard.delete(pin);
     if (heard.size !== before.length || before.some(([pin, at]) => heard.get(pin) !== at))
       await trust.update((draft) => withoutPeers(draft, heard));
@@ -221,23 +227,24 @@ export class SiteMembers {
       });
     const statements = [...hubs, ...edges].flatMap((object) => object.statements);
     const removals = await this.#hearRemovals(now);
+    this.unproved = unprovedObjects(trust.value, hubs, edges);
     const roots = trustedPins(trust.value, hub);
     for (const found of endorsed('hub', this.#others(hubs), roots, statements, removals)) {
       // One name a key: a copy of its object under another name is no other hub.
       const { peers } = trust.value;
       if (Object.hasOwn(peers, nameKey(found.object.name))) continue;
-      if (Object.values(peers).some(({ pin }) => samePin(pin, found.pin))) continue;
+      if (Object.values(peers).some((one) => pinsOfPeer(one).includes(found.pin))) continue;
       const at = afterRemoval(trust.value, found.pin, now);
       await trust.update((draft) => withPeer(draft, found, 'endorsed', at));
       log.info('another hub of the site is trusted', { hub: found.object.name });
     }
     await this.#handOver(hubs);
-    const keys = usableKeys(own.sealedKeys, trustedPins(trust.value, hub), hub.identity.pin);
+    const keys = usableKeys(own.sealedKeys, trustedPins(trust.value, hub), hubPins(hub));
     const gone = await this.#letGo(claimants(edges), keys);
     const adopted: SubscribedEdge[] = [];
     let complete = true;
     for (const found of endorsed('edge', claimants(edges), trustedPins(trust.value, hub), statements)) {
-      const same = organisation.edges().some((edge) => samePin(edge.pins.current, found.pin));
+      const same = organisation.edges().some((edge) => pinsOf(edge.pins).includes(found.pin));
       if (same || findEdge(trust.value, found.object.name) !== undefined) continue;
       try {
         const edge = await this.#adoptEdge(found, keys, now);
@@ -257,7 +264,7 @@ export class SiteMembers {
     const imported = organisation.edges().filter((edge) => edge.subscriptionId !== '');
     for (const found of this.#others(hubs)) {
       const { name } = found.object;
-      const peer = Object.values(trust.value.peers).find(({ pin }) => samePin(pin, found.pin));
+      const peer = Object.values(trust.value.peers).find((one) => pinsOfPeer(one).includes(found.pin));
       if (peer === undefined || !sameName(peer.name, name)) continue;
       try {
         const keys = await this.#keysFor(found, imported);
@@ -278,7 +285,7 @@ export class SiteMembers {
     for (const { keyId } of usableKeys(found.object.sealedKeys, [...roots, found.pin], found.pin))
       wanted.delete(keyId);
     if (wanted.size === 0) return [];
-    const own = usableKeys((await organisation.own()).sealedKeys, roots, hub.identity.pin);
+    const own = usableKeys((await organisation.own()).sealedKeys, roots, hubPins(hub));
     return resealKeys(own, wanted, recipientOf(found), hub);
   }
 
@@ -370,7 +377,8 @@ export class SiteMembers {
   }
 
   #others(objects: Parameters<typeof claimants>[0]): Claimant[] {
-    return claimants(objects).filter(({ pin }) => !samePin(pin, this.#options.hub.identity.pin));
+    const own = hubPins(this.#options.hub);
+    return claimants(objects).filter(({ pin }) => !own.includes(pin));
   }
 
   #describe({ object, pin }: Claimant, standing: SiteHub['standing']): SiteHub {

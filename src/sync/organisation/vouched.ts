@@ -3,20 +3,23 @@
  * knows go on, and of their values only those that a trusted key has signed. Pure. The edge judges again.
  */
 import { isPosternError } from '../../base/error.ts';
+import { pinsOf } from '../../certificate/peer-pins.ts';
 import { type Pin, samePin } from '../../certificate/pin.ts';
 import { claimedIssuer, verifyStatement } from '../../certificate/statement.ts';
 import { nameKey, sameName } from '../../credential/account-name.ts';
 import { decodeAddressKeyRecord, verifyAddressKeyRecord } from '../../credential/address-key.ts';
 import type { HubNode } from '../../credential/issue.ts';
 import { decodeCredentialRecord, verifyCredentialRecord } from '../../credential/record.ts';
-import { claimants, trustedPins } from '../../subscription/membership.ts';
+import { claimants, pinsOfPeer, trustedPins } from '../../subscription/membership.ts';
 import type { TopologyObject } from '../../subscription/topology-objects.ts';
 import { findEdge, type HubTrustState } from '../../subscription/trust-state.ts';
 
 /** Statements of one object that an edge looks at (`credential/admission.ts`). */
 const MOST_STATEMENTS = 16;
 /** Of those, removals by this hub: the latest ones. Edges remember them. */
-const MOST_REMOVALS = 8;
+const MOST_REMOVALS = 6;
+/** And its own successors: edges hear of all of them by word of mouth. */
+const MOST_SUCCESSIONS = 4;
 /** Values of an attribute that are looked at, each of which may cost a verification. */
 const MOST_VALUES = 1024;
 
@@ -31,7 +34,7 @@ export function vouchedHubs(
   const others = claimants(objects).flatMap(({ object, pin }): TopologyObject[] => {
     if (sameName(object.name, hub.name)) return [];
     const peer = Object.hasOwn(peers, nameKey(object.name)) ? peers[nameKey(object.name)] : undefined;
-    if (peer === undefined || !samePin(peer.pin, pin)) return [];
+    if (peer === undefined || !pinsOfPeer(peer).some((one) => samePin(one, pin))) return [];
     return [{ ...object, statements: signed(object.statements, roots).slice(0, MOST_STATEMENTS) }];
   });
   return [ownObject(), ...others];
@@ -39,9 +42,15 @@ export function vouchedHubs(
   /** From what this hub knows itself: nobody takes its word away on the way. */
   function ownObject(): TopologyObject {
     const own = objects.find((object) => sameName(object.name, hub.name));
-    const first = [Buffer.from(trust.sealingStatement), ...removalStatements.slice(-MOST_REMOVALS)];
+    const { sealingStatement, successions } = trust;
+    const first = [
+      sealingStatement,
+      ...successions.slice(-MOST_SUCCESSIONS),
+      ...removalStatements.slice(-MOST_REMOVALS),
+    ];
     const rest = signed(own?.statements ?? [], roots).filter(
-      (bytes) => ![trust.sealingStatement, ...removalStatements].some((known) => bytes.equals(known)),
+      (bytes) =>
+        ![sealingStatement, ...successions, ...removalStatements].some((known) => bytes.equals(known)),
     );
     return {
       name: hub.name,
@@ -65,7 +74,7 @@ export function vouchedEdges(
   return objects.flatMap((object) => {
     const edge = findEdge(trust, object.name);
     if (edge === undefined) return [];
-    const statements = signed(object.statements, [edge.pins.current, ...roots]);
+    const statements = signed(object.statements, [...pinsOf(edge.pins), ...roots]);
     return [
       {
         name: object.name,

@@ -8,6 +8,7 @@ import { describeError, type ErrorCode, isPosternError, PosternError } from '../
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { LdapClient } from '../../ldap/client.ts';
+import { type LinkIdentities, meetEdge } from './edge-identity.ts';
 import {
   type BootstrapCredential,
   type EdgeSession,
@@ -83,6 +84,7 @@ export class EdgeLink {
   #leaseId: Buffer | undefined;
   #compareAll = false;
   #awaited = false;
+  #identities: LinkIdentities | undefined;
   /** Raised with every change of the configuration. */
   #configuration = 0;
 
@@ -152,6 +154,8 @@ export class EdgeLink {
           this.#update({ holdsLease: false });
           continue;
         }
+        if (isPosternError(error, 'credential.invalid', 'credential.not-admitted'))
+          this.#identities?.refused();
         const failures = this.#status.consecutiveFailures + 1;
         const standby = this.#awaited && isPosternError(error, 'credential.invalid');
         delay = standby ? STANDBY_MS : backoffDelay(failures, BACKOFF, random);
@@ -181,8 +185,10 @@ export class EdgeLink {
     const { log, name } = this.#options;
     const target = await this.#options.target();
     this.#awaited = target.awaited === true;
+    this.#identities = target.address.identities;
     if (target.bootstrap !== undefined) await this.#bootstrap(target, target.bootstrap, signal);
     const { client, userName } = await this.#options.open(signal);
+    const meet = (): Promise<void> => meetEdge(client, target.address);
     let lease: HeldLease | undefined;
     let leaving: Promise<void> | undefined;
     const onAbort = (): void => {
@@ -192,12 +198,13 @@ export class EdgeLink {
     try {
       signal.throwIfAborted();
       await this.#options.onEstablished(userName);
-      lease = await this.#takeLease(client, signal);
+      await meet();
+      lease = await this.#takeLease(client, meet, signal);
       this.#leaseId = lease.leaseId;
       this.#client = client;
       this.#update({ holdsLease: true, credential: userName });
       log.info('holding the lease', { edge: name, epoch: lease.epoch });
-      await this.#pushUntilLost(client, lease.epoch, signal);
+      await this.#pushUntilLost(client, lease.epoch, meet, signal);
     } finally {
       this.#client = undefined;
       this.#refresh = undefined;
@@ -210,11 +217,15 @@ export class EdgeLink {
   }
 
   /** Stands by on the same connection while another hub has the lease: it may go away at any time. */
-  async #takeLease(client: LdapClient, signal: AbortSignal): Promise<HeldLease> {
+  async #takeLease(client: LdapClient, meet: () => Promise<void>, signal: AbortSignal): Promise<HeldLease> {
     const { clock, hubName, lockMs, renewBelowMs, standsBy, log, name } = this.#options;
     const onLost = (error: unknown): void =>
       client.destroy(orElse(error, 'lease.lost', 'the lease could not be renewed'));
-    for (;;) {
+    for (let told = this.#configuration; ; ) {
+      if (told !== this.#configuration) {
+        told = this.#configuration;
+        await meet();
+      }
       let why = 'this hub has no [source]: the other hubs of the site push to this edge';
       if (!standsBy()) {
         try {
@@ -256,7 +267,12 @@ export class EdgeLink {
     }
   }
 
-  async #pushUntilLost(client: LdapClient, epoch: number, signal: AbortSignal): Promise<void> {
+  async #pushUntilLost(
+    client: LdapClient,
+    epoch: number,
+    meet: () => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { mirror, clock, lastConfirmed, confirmEveryMs } = this.#options;
     const writer = new TransactionWriter(client);
     const configuration = new ConfigurationPush({ client, writer, epoch, clock });
@@ -265,7 +281,10 @@ export class EdgeLink {
     const target = await this.#options.target();
     await configuration.push(target);
     this.#update({ configurationDue: pushed !== this.#configuration });
-    this.#refreshWith((changed) => configuration.push(changed), client);
+    this.#refreshWith(async (changed) => {
+      await configuration.push(changed);
+      await meet();
+    }, client);
     if (mirror === undefined) {
       this.#progressed(NO_RECIPIENTS);
       throw await client.closed;

@@ -5,9 +5,15 @@
 import type { Clock } from '../../base/clock.ts';
 import { isPosternError, PosternError } from '../../base/error.ts';
 import type { Random } from '../../base/random.ts';
-import type { Pin } from '../../certificate/pin.ts';
+import { shownPin } from '../../certificate/peer-pins.ts';
 import { formatAccountName, nameKey, sameName } from '../../credential/account-name.ts';
-import { type HubNode, keepCredential, type OwnCredential, resealForEdge } from '../../credential/issue.ts';
+import {
+  type HubNode,
+  hubPins,
+  keepCredential,
+  type OwnCredential,
+  resealForEdge,
+} from '../../credential/issue.ts';
 import {
   type CredentialRecord,
   decodeCredentialRecord,
@@ -51,8 +57,8 @@ export class CredentialRecords {
   #written: { readonly found: Found; readonly there: boolean }[] = [];
   /** By edge. */
   #own = new Map<string, Found[]>();
-  /** Whose signature was looked at, and for which key: it costs more than all the rest. */
-  readonly #verified = new WeakMap<CredentialRecord, Pin>();
+  /** Whose signature was looked at: it costs more than all the rest. */
+  readonly #verified = new WeakSet<CredentialRecord>();
 
   constructor(options: CredentialRecordsOptions) {
     this.#options = options;
@@ -179,12 +185,12 @@ export class CredentialRecords {
   }
 
   #proved(found: readonly Found[]): Found[] {
-    const { pin } = this.#options.hub.identity;
     return found.filter(({ record }) => {
-      if (this.#verified.get(record) === pin) return true;
+      // What was this hub's stays so, whatever key it shows since.
+      if (this.#verified.has(record)) return true;
       return unlessUnusable(() => {
-        verifyCredentialRecord(record, pin);
-        this.#verified.set(record, pin);
+        verifyCredentialRecord(record, hubPins(this.#options.hub));
+        this.#verified.add(record);
         return true;
       });
     });
@@ -244,7 +250,7 @@ function asOwn({ record, number }: Found): OwnCredential {
 
 function recipient(edge: SubscribedEdge) {
   const { name, fqdn, pins, sealingKey } = edge;
-  return { name, fqdn, pin: pins.current, sealingKey };
+  return { name, fqdn, pin: shownPin(pins), sealingKey };
 }
 
 function unlessUnusable<T>(read: () => T): T | undefined {
