@@ -1,6 +1,8 @@
 /** `npm run bench -- NAME [--quick] [--json] [--only PART] [--profile FOLDER] [--minutes N]`: one benchmark beside its peer, in one run. */
 import { parseArgs } from 'node:util';
 import { DIRECTORY_PARTS, runDirectoryBenchmark } from './directory.ts';
+import { IPSEC_PARTS, runIpsecBenchmark } from './ipsec.ts';
+import { FLEET_PARTS, runFleetBenchmark } from './fleet.ts';
 import { Report } from './report.ts';
 import { runSoak } from './soak.ts';
 import { type BenchmarkOptions, runSyncBenchmark, SYNC_PARTS } from './sync.ts';
@@ -13,6 +15,8 @@ interface Benchmark {
 
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   directory: { run: runDirectoryBenchmark, parts: DIRECTORY_PARTS },
+  ipsec: { run: runIpsecBenchmark, parts: IPSEC_PARTS },
+  fleet: { run: runFleetBenchmark, parts: FLEET_PARTS },
   soak: { run: (report) => runSoak(report, { minutes: Number(values.minutes) }), parts: [] },
   sync: { run: runSyncBenchmark, parts: SYNC_PARTS },
 };

@@ -5,15 +5,16 @@ import * as command from '../../src/vici/command.ts';
 import { connectVici } from '../../src/vici/connection.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { type CharonPair, startCharonPair } from '../support/charon-pair.ts';
-import { IpsecDaemon } from '../support/ipsec-daemon.ts';
+import { confirm, ipsecDaemon } from '../support/ipsec-daemon.ts';
+import type { IpsecProcess } from '../support/ipsec-process.ts';
 import { until } from '../support/until.ts';
 
 let pair: CharonPair;
-let daemon: IpsecDaemon;
+let daemon: IpsecProcess;
 
 beforeEach(async () => {
   pair = await startCharonPair();
-  daemon = new IpsecDaemon(pair.frontEnd, pair.backEnd);
+  daemon = ipsecDaemon(pair.frontEnd);
 });
 
 afterEach(async () => {
@@ -23,12 +24,12 @@ afterEach(async () => {
 
 const ruleset = (): Promise<string> => pair.frontEnd.charon.namespace.run('nft', 'list', 'ruleset');
 
-const isDone = ({ lastLook, peers }: Awaited<ReturnType<IpsecDaemon['status']>>): boolean =>
+const isDone = ({ lastLook, peers }: Awaited<ReturnType<IpsecProcess['status']>>): boolean =>
   lastLook !== undefined && peers.length > 0;
 
 describe('postern ipsec run', () => {
   it('brings charon and the guard in line with the policy in force, and says so', async () => {
-    await daemon.confirm();
+    await confirm(daemon, pair.frontEnd, pair.backEnd);
     await daemon.start();
     const status = await daemon.when('in line', isDone);
     expect(status).toMatchObject({
@@ -60,7 +61,7 @@ describe('postern ipsec run', () => {
   });
 
   it('puts the guard back when somebody flushed the whole ruleset, and counts it', async () => {
-    await daemon.confirm();
+    await confirm(daemon, pair.frontEnd, pair.backEnd);
     await daemon.start();
     await daemon.when('in line', isDone);
     await pair.frontEnd.charon.namespace.run('nft', 'flush', 'ruleset');
@@ -70,7 +71,7 @@ describe('postern ipsec run', () => {
   });
 
   it('survives the death of charon and its own', async () => {
-    await daemon.confirm();
+    await confirm(daemon, pair.frontEnd, pair.backEnd);
     await daemon.start();
     await daemon.when('in line', isDone);
     await pair.frontEnd.charon.kill('SIGKILL');
@@ -96,10 +97,10 @@ describe('postern ipsec run', () => {
   });
 
   it('follows the policy in force, and clears away what it does not have any more', async () => {
-    await daemon.confirm(['passwords', 'tcp/8080']);
+    await confirm(daemon, pair.frontEnd, pair.backEnd, ['passwords', 'tcp/8080']);
     await daemon.start();
     await daemon.when('two', ({ peers }) => peers[0]?.children.length === 2);
-    await daemon.confirm(['passwords']);
+    await confirm(daemon, pair.frontEnd, pair.backEnd, ['passwords']);
     await daemon.when(
       'one',
       ({ peers, lastLook }) => peers[0]?.children.length === 1 && lastLook !== undefined,
@@ -112,7 +113,7 @@ describe('postern ipsec run', () => {
   });
 
   it('keeps what runs when the policy in force is damaged, and says so', async () => {
-    await daemon.confirm();
+    await confirm(daemon, pair.frontEnd, pair.backEnd);
     await daemon.start();
     await daemon.when('in line', isDone);
     const { writeFile } = await import('node:fs/promises');
@@ -129,7 +130,7 @@ describe('postern ipsec run', () => {
   });
 
   it('counts clear text that the guard stopped', async () => {
-    await daemon.confirm();
+    await confirm(daemon, pair.frontEnd, pair.backEnd);
     await daemon.start();
     await daemon.when('in line', isDone);
     // The peer has no policy: what comes from its port 110 comes in clear.

@@ -5,6 +5,7 @@ import { type CharonPair, plainConnection, startCharonPair } from '../../../test
 import { CONNECTION, desiredState, keyOf } from '../../../test/support/desired-state.ts';
 import { Reconciled } from '../../../test/support/reconciled.ts';
 import { until } from '../../../test/support/until.ts';
+import { PosternError } from '../../base/error.ts';
 import { Secret } from '../../base/secret.ts';
 import { collect } from '../../vici/collect.ts';
 import * as command from '../../vici/command.ts';
@@ -222,7 +223,8 @@ describe('the reconciler', () => {
   it('loads nothing while the guard does not stand', async () => {
     let stands = false;
     await using at = await Reconciled.start(pair.frontEnd.charon, {
-      beforeLoading: () => (stands ? Promise.resolve() : Promise.reject(new Error('no guard'))),
+      beforeLoading: () =>
+        stands ? Promise.resolve() : Promise.reject(new PosternError('ipsec.guard', 'no guard')),
     });
     await expect(at.reconciler.setDesired(frontEnd())).rejects.toThrow('no guard');
     expect(await command.getConnections(pair.frontEnd.vici)).toEqual([]);

@@ -133,7 +133,7 @@ export class Reconciler implements AsyncDisposable {
     if (!this.#session.up) return Promise.reject(this.#away);
     return new Promise((resolve, reject) => {
       this.#waiters.push({ resolve, reject });
-      this.#wake(true);
+      this.#wake(true, 0);
     });
   }
 
@@ -190,16 +190,15 @@ export class Reconciler implements AsyncDisposable {
       if (reason !== undefined) this.#reasons.set(connection, reason);
     } else if (textOf(message, 'group') === 'CFG' && text.includes(OUR_PREFIX)) {
       // Somebody loaded, replaced or removed something of ours. Our own doing is heard of too: what charon refuses must not make us try again at once.
-      this.#wake(true, this.#quietUntil - this.#options.clock.monotonic());
+      this.#wake(true, Math.max(SETTLE_MS, this.#quietUntil - this.#options.clock.monotonic()));
     }
   }
 
-  #wake(thorough: boolean, notBeforeMs = 0): void {
+  #wake(thorough: boolean, delayMs = SETTLE_MS): void {
     if (this.#stopped || !this.#session.up) return;
     this.#thorough ||= thorough;
-    if (this.#running !== undefined) this.#again ||= notBeforeMs <= 0;
-    else if (this.#dueAt > this.#options.clock.monotonic() + Math.max(SETTLE_MS, notBeforeMs))
-      this.#arm(Math.max(SETTLE_MS, notBeforeMs));
+    if (this.#running !== undefined) this.#again ||= delayMs <= SETTLE_MS;
+    else if (this.#dueAt > this.#options.clock.monotonic() + delayMs) this.#arm(delayMs);
   }
 
   #arm(delayMs: number): void {
