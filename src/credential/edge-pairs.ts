@@ -3,6 +3,7 @@
  * beside them, and taken apart again. One place for each fact: windows and records stand on the accounts alone. Pure.
  */
 import { PosternError } from '../base/error.ts';
+import { pinsOf } from '../certificate/peer-pins.ts';
 import type { Account } from './account.ts';
 import { nameKey, parseAccountName } from './account-name.ts';
 import type { AdmittedHub, CredentialState, StoredPair } from './credential-state.ts';
@@ -101,6 +102,21 @@ export function withoutPair<T extends CredentialState>(state: T, hub: string): T
     ...state,
     accounts: state.accounts.filter((one) => !own.includes(one)),
     pairs: Object.fromEntries(pairs),
+  };
+}
+
+/**
+ * The administrator of this edge shuts a hub out: it and its accounts go, and what was said for its keys before does not let it in again. A
+ * subscription file does, and a hub of the site that endorses it after this.
+ */
+export function withoutHub<T extends CredentialState>(state: T, hub: AdmittedHub, now: number): T {
+  const hubs = Object.entries(state.hubs).filter(([key]) => key !== nameKey(hub.name));
+  const { former } = hub.pins;
+  const pins = [...pinsOf(hub.pins), ...(former === undefined ? [] : [former])];
+  return {
+    ...withoutPair(state, hub.name),
+    hubs: Object.fromEntries(hubs),
+    removedHubs: { ...state.removedHubs, ...Object.fromEntries(pins.map((pin) => [pin, now])) },
   };
 }
 

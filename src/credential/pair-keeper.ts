@@ -33,6 +33,8 @@ export class PairKeeper<T extends CredentialState = CredentialState> {
   readonly #options: PairKeeperOptions<T>;
   /** When the present instance of a hub last asked for something, where that is later than what is on the disk. */
   readonly #heard = new Map<string, number>();
+  /** Hubs of which it is being written down that they are alive. */
+  readonly #noting = new Set<string>();
 
   constructor(options: PairKeeperOptions<T>) {
     this.#options = options;
@@ -82,10 +84,11 @@ export class PairKeeper<T extends CredentialState = CredentialState> {
     const stored = store.value.pairs?.[key];
     if (stored?.instance?.id !== instance) return;
     this.#heard.set(key, clock.now());
-    if (stored.contender === undefined || stored.phase !== 'active') return;
-    this.handle(hubName, { type: 'alive' }).catch((error: unknown) =>
-      log.error('a hub that is alive could not be noted', { hub: hubName, error }),
-    );
+    if (stored.contender === undefined || stored.phase !== 'active' || this.#noting.has(key)) return;
+    this.#noting.add(key);
+    this.handle(hubName, { type: 'alive' })
+      .catch((error: unknown) => log.error('a hub that is alive could not be noted', { hub: hubName, error }))
+      .finally(() => this.#noting.delete(key));
   }
 
   /** When the present instance of a hub last asked for something; undefined: never. */

@@ -128,7 +128,8 @@ async function startEdge(config: EdgeConfig, parts: DaemonParts): Promise<void> 
         : 'Its data are gone. Remove it on the hub, too.';
     },
   });
-  credentialRoutes(app, { trust, pairs, edgeName: edge.name, clock, log });
+  const onAccountsChanged = (): Promise<void> => credentials.showAccounts();
+  credentialRoutes(app, { trust, pairs, edgeName: edge.name, clock, log, onAccountsChanged });
   directoryRoutes(app, {
     role: 'edge',
     name: edge.name,

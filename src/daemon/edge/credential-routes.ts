@@ -7,7 +7,7 @@ import type { Log } from '../../base/log.ts';
 import type { TrustStore } from '../../certificate/trust-store.ts';
 import { parseAccountName } from '../../credential/account-name.ts';
 import { type AdmittedHub, findAccount, findHub } from '../../credential/credential-state.ts';
-import { pairOf } from '../../credential/edge-pairs.ts';
+import { pairOf, withoutHub } from '../../credential/edge-pairs.ts';
 import type { PairKeeper } from '../../credential/pair-keeper.ts';
 import type { EdgeTrustState } from '../../subscription/trust-state.ts';
 import { parseBody } from '../route-body.ts';
@@ -19,6 +19,8 @@ export interface CredentialRoutesOptions {
   readonly edgeName: string;
   readonly clock: Pick<Clock, 'now'>;
   readonly log: Log;
+  /** Shows the accounts, and ends sessions of those that are gone. */
+  readonly onAccountsChanged: () => Promise<void>;
 }
 
 const hubBody = z.strictObject({ hub: z.string().max(100).optional() });
@@ -46,13 +48,14 @@ export function credentialRoutes(app: Hono, options: CredentialRoutesOptions): v
 
   app.post('/v1/credentials/revoke', async (context) => {
     const { name } = await parseBody(context, nameBody);
-    const hub = findHub(trust.value.hubs, name)?.name;
+    const hub = findHub(trust.value.hubs, name);
     if (hub !== undefined) {
-      await pairs.handle(hub, { type: 'end' });
-      log.info('hub revoked', { hub });
+      await trust.update((draft) => withoutHub(draft, findHub(draft.hubs, name) ?? hub, clock.now()));
+      await options.onAccountsChanged();
+      log.info('hub revoked', { hub: hub.name });
       return context.json({
-        revoked: hub,
-        note: 'all its accounts are deleted, and it does not get in again before it imports a new subscription file of this edge',
+        revoked: hub.name,
+        note: 'it and its accounts are gone; a new subscription file of this edge lets it in again, or a hub of the site that endorses it from now on',
       });
     }
     const parsed = parseAccountName(name);
