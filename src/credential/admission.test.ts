@@ -15,6 +15,7 @@ import { stateMembership, stateRemoval } from '../certificate/statement.ts';
 import { createAddressKey, createAddressKeyRecord } from './address-key.ts';
 import type { HubObject } from './admission.ts';
 import { findHub } from './credential-state.ts';
+import { withoutHub } from './edge-pairs.ts';
 import type { HubNode } from './issue.ts';
 
 let hub: HubNode;
@@ -113,6 +114,30 @@ describe('a hub', () => {
         expect(await push([endorsement, word])).toEqual([]);
       expect(site.accountNames()).toEqual(['ESRA.edge1.hub1.0', 'ESRA.edge1.hub2.0']);
     });
+  });
+
+  it('that the administrator of the edge revoked, comes back by no older word, nor do those that it endorses', async () => {
+    const third = await makeNode('hub3');
+    const says = (by: HubNode, who: HubNode, issuedAt: number): Buffer =>
+      stateMembership(by.identity, { pin: who.identity.pin, role: 'hub' }, { subject: who.fqdn, issuedAt });
+    const push = async (...statements: readonly Buffer[]): Promise<readonly string[]> => {
+      const said = [says(second, third, START + DAY), ...statements];
+      const hubs = [objectOf(hub, { statements: said }), objectOf(second), objectOf(third)];
+      return (await arrive({ hubs, records: [await issue(second), await issue(third)] }, hub, 'hub'))
+        .admitted;
+    };
+    await arrive({ records: [await issue(hub)] });
+    await arrive({ hubs: [objectOf(hub, { statements: [says(hub, second, START)] }), objectOf(second)] });
+    await site.clock.advance(60_000);
+    await site.store.update((draft) => {
+      const revoked = findHub(draft.hubs, 'hub2');
+      if (revoked === undefined) throw new Error('hub2 is not there');
+      return withoutHub(draft, revoked, site.clock.now());
+    });
+    expect(Object.keys(site.store.value.hubs)).toEqual(['hub1']);
+    expect(await push(says(hub, second, START))).toEqual([]);
+    expect(site.accountNames()).toEqual(['ESRA.edge1.hub1.0']);
+    expect(await push(says(hub, second, START + 120_000))).toEqual(['hub2', 'hub3']);
   });
 
   it('cannot take the name of an admitted one, in an ordinary session', async () => {
