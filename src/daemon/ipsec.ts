@@ -54,7 +54,8 @@ async function startIpsec(config: IpsecConfig, options: IpsecRunOptions, parts: 
     clock,
     random,
     log: log.child('charon'),
-    beforeLoading: () => guard.stands(),
+    // First the guard; but where it cannot stand, traps are better than nothing. Its status says so.
+    beforeLoading: () => guard.stands().catch(() => undefined),
     clearText: () => guard.clearText(),
   });
   await reconciler.start();
@@ -71,6 +72,7 @@ async function startIpsec(config: IpsecConfig, options: IpsecRunOptions, parts: 
     effective = state;
     // The guard of the new policy first, then what makes its traffic possible.
     guard.follow(state);
+    await guard.stands().catch(() => undefined);
     const desired = await desiredOf(files, state.state);
     await settings.follow(desired.settings, reconciler.session);
     log.info('policy', {

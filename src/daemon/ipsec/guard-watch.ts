@@ -39,7 +39,7 @@ export class GuardWatch {
         ? undefined
         : new Guard(this.#options.run, folder);
     if (this.#guard === undefined) [this.#state, this.#detail] = ['none', undefined];
-    this.#arm(0);
+    this.#arm(LOOK_MS);
   }
 
   async stop(): Promise<void> {

@@ -11,7 +11,7 @@ import {
 } from '../../vici/command.ts';
 import type { IkeAssociation } from '../../vici/association.ts';
 import type { ViciCaller } from '../../vici/connection.ts';
-import type { KernelState, XfrmKernel } from './kernel.ts';
+import type { KernelState } from './kernel.ts';
 
 export interface ActualState {
   /** Of the connections that came by vici; only those can be taken away by it. */
@@ -29,16 +29,15 @@ export interface LookOptions {
   readonly charon: ViciCaller;
   /** Also what charon does not tell in a light look. */
   readonly connections: boolean;
-  /** Also the kernel's tables. */
-  readonly kernel: XfrmKernel | undefined;
+  /** The kernel's tables, read just before; undefined when they are not wanted. */
+  readonly kernel: KernelState | undefined;
 }
 
 /**
- * The kernel first, charon afterwards, and charon asked in the way that waits for whatever it is working on: an association that was in
+ * The kernel was looked at first; charon is asked afterwards, and in the way that waits for whatever it is working on: an association that was in
  * the kernel then and is unknown to charon now is a leftover, not one that is just being made.
  */
 export async function look({ charon, connections, kernel }: LookOptions): Promise<ActualState> {
-  const inKernel = await kernel?.dump();
   const policies = await collect(listPolicies(charon));
   const associations = await collect(listAssociations(charon));
   const names = new Set(await getConnections(charon));
@@ -51,6 +50,6 @@ export async function look({ charon, connections, kernel }: LookOptions): Promis
     keys: new Set(await getKeys(charon)),
     associations,
     policies,
-    kernel: inKernel,
+    kernel,
   };
 }

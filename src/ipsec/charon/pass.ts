@@ -14,7 +14,7 @@ import { CallOut } from './call-out.ts';
 import { missingPlugins, oldVersion } from './capability.ts';
 import { ClearTextGrowth } from './clear-text.ts';
 import { diff, echoOf, type Step } from './diff.ts';
-import type { XfrmKernel } from './kernel.ts';
+import type { KernelState, XfrmKernel } from './kernel.ts';
 import { EMPTY_MEMORY, type Memory, readMemory, writeMemory } from './memory.ts';
 import { describeStep, type Failure, isRemembered, memoryAfter, memoryBefore, perform } from './perform.ts';
 import type { ServiceNames } from './selector-text.ts';
@@ -28,7 +28,7 @@ export interface PassOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** Before anything is loaded into a charon that was not spoken to yet: the guard must stand. A rejection keeps everything as it is. */
+  /** Before anything is loaded into a charon that was not spoken to yet: the guard is put where it should be. A rejection keeps everything as it is. */
   readonly beforeLoading: () => Promise<void>;
   /** Packets in clear text on protected ports, ever; undefined when nobody counts. */
   readonly clearText: () => Promise<number | undefined>;
@@ -89,13 +89,13 @@ export class Passes {
   /** Rejects when charon has gone or cannot be used, or the guard does not stand. */
   async pass(charon: ViciCaller, desired: DesiredState, thorough: boolean): Promise<PassResult> {
     if (this.#fresh) await this.#greet(charon);
-    const { log, kernel, serviceNames, clock } = this.#options;
+    const { log, serviceNames, clock } = this.#options;
     let [failures, acted, again]: [readonly Failure[], boolean, boolean] = [[], false, thorough];
     let actual: ActualState;
     for (let round = 1; ; round++) {
       this.#looks += 1;
       const connections = again || this.#fresh || this.#looks % THOROUGH_EVERY === 0;
-      actual = await look({ charon, connections, kernel: this.#fresh ? kernel : undefined });
+      actual = await look({ charon, connections, kernel: this.#fresh ? await this.#dump() : undefined });
       this.#learn(actual);
       const now = clock.monotonic();
       const steps = diff(desired, actual, this.#memory, {
@@ -121,8 +121,8 @@ export class Passes {
 
   /** What a pass would do, without doing it. */
   async plan(charon: ViciCaller, desired: DesiredState): Promise<Step[]> {
-    const { kernel, serviceNames } = this.#options;
-    const actual = await look({ charon, connections: true, kernel });
+    const { serviceNames } = this.#options;
+    const actual = await look({ charon, connections: true, kernel: await this.#dump() });
     return diff(desired, actual, this.#memory, {
       fresh: false,
       mayInitiate: () => true,
@@ -139,6 +139,15 @@ export class Passes {
     await this.#options.beforeLoading();
   }
 
+  /** Undefined when the kernel cannot be asked: leftovers stay then, which is no reason to leave traffic without traps. */
+  async #dump(): Promise<KernelState | undefined> {
+    const { kernel, log } = this.#options;
+    return kernel.dump().catch((error: unknown) => {
+      log.error('leftovers of an earlier charon cannot be looked for', { error });
+      return undefined;
+    });
+  }
+
   async #do(charon: ViciCaller, steps: readonly Step[], desired: DesiredState): Promise<Failure[]> {
     if (steps.length === 0) return [];
     const { log, kernel, files, memoryPath, clock } = this.#options;
@@ -147,7 +156,8 @@ export class Passes {
     if (remembered) await writeMemory(files, memoryPath, before);
     this.#memory = before;
     for (const step of steps) {
-      log[step.do === 'initiate' ? 'debug' : 'info'](describeStep(step));
+      const isRepeated = step.do === 'initiate' || isKnown(step, this.#last?.failures ?? []);
+      log[isRepeated ? 'debug' : 'info'](describeStep(step));
       if (step.do === 'initiate') this.callOut.called(step.connection, clock.monotonic());
       if (step.do !== 'load') continue;
       this.#echoes.delete(step.name);
