@@ -65,10 +65,8 @@ const scope = z.strictObject({
   sshPorts: z.array(port),
 });
 
-export const policyStateSchema = z.strictObject({
+const bodySchema = z.strictObject({
   format: z.literal(1),
-  /** Digest of the rest: equal policies have equal ids. */
-  id: z.string(),
   own: z.array(z.string()),
   connections: z.array(connection),
   bypasses: z.array(bypass),
@@ -80,6 +78,11 @@ export const policyStateSchema = z.strictObject({
   /** Where the private keys of the own certificates are. */
   keys: z.array(z.strictObject({ keyId: z.string(), file: z.string() })),
   guard: z.strictObject({ mechanism: z.enum(['nft', 'xfrm', 'none']), scope }),
+});
+
+export const policyStateSchema = bodySchema.extend({
+  /** Digest of the rest: equal policies have equal ids. */
+  id: z.string(),
 });
 export type PolicyState = z.infer<typeof policyStateSchema>;
 
@@ -101,8 +104,8 @@ export function makeState({ policy, keys, mechanism, charon }: StateParts): Poli
     keys: [...keys],
     guard: { mechanism, scope: guardScope(policy) },
   };
-  // Through the schema's eyes: plain and mutable, as it will be read.
-  const plain = JSON.parse(JSON.stringify(body)) as Omit<PolicyState, 'id'>;
+  // Through the schema's eyes: as it will be read, so that what is compared is equal.
+  const plain = bodySchema.parse(JSON.parse(JSON.stringify(body)));
   return { ...plain, id: createHash('sha256').update(JSON.stringify(plain)).digest('hex').slice(0, 32) };
 }
 
