@@ -40,12 +40,22 @@ export function parseDomainInput(input: DomainInput, before?: AcceptedDomain): A
     );
   }
   return {
-    domain: parseDomainName(input.domain),
+    domain: before?.domain ?? newDomainName(input.domain),
     kind,
     catchAll: input.catchAll ?? before?.catchAll ?? false,
     recipientDelimiter,
     maxAgeMs: input.maxAge === undefined ? before?.maxAgeMs : parseDuration(input.maxAge),
   };
+}
+
+/** What is added has a name that mail can be sent to (RFC 5321 §4.1.2); what is there already keeps whatever name it has. */
+function newDomainName(text: string): string {
+  const name = parseDomainName(text);
+  if (name.includes('_'))
+    throw new PosternError('usage', `"${name}" is no mail domain: there is an underscore in it`, {
+      hint: 'letters, digits and hyphens stand between the dots (or write the Unicode spelling)',
+    });
+  return name;
 }
 
 export function parseDomainName(text: string): string {
