@@ -85,6 +85,8 @@ export class PairDriver {
       if (session?.whole !== true || session.number !== this.#state?.pair.using)
         throw visit.failure ?? this.#noSession();
       visit.handOut(session);
+      // A push begins with it.
+      this.#lookAgain(true);
       this.#handedOut = session.number;
       return session;
     });
@@ -172,16 +174,16 @@ export class PairDriver {
       events.push(failed(error));
     }
     await this.#run(events, visit);
-    this.#lookAgain(visit);
+    this.#lookAgain(visit.wrote);
   }
 
   /** What is on its way to the edge is looked for soon, not only at the next cycle. */
-  #lookAgain({ wrote }: EdgeVisit): void {
+  #lookAgain(begun: boolean): void {
     const { clock, timings } = this.#options;
     const pair = this.#state?.pair;
     const waiting =
       pair?.phase === 'active' && pair.generations.some((one) => !one.confirmed || one.retiring);
-    if (wrote && waiting) this.#lookAfterMs = FIRST_LOOK_MS;
+    if (begun && waiting) this.#lookAfterMs = FIRST_LOOK_MS;
     else if (!waiting) this.#lookAfterMs = undefined;
     else if (this.#lookAfterMs !== undefined)
       this.#lookAfterMs = Math.min(2 * this.#lookAfterMs, timings.cycleMs);
