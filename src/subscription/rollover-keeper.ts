@@ -184,8 +184,9 @@ export class RolloverKeeper<T extends NodeTrust> {
         await this.#options.care?.();
       }
     } catch (error) {
-      if (!isPosternError(error)) throw error;
-      log.warn('the rollover of the certificate cannot go on now; it is tried again', { error });
+      if (isPosternError(error))
+        log.warn('the rollover of the certificate cannot go on now; it is tried again', { error });
+      else log.error('the rollover of the certificate failed; it is tried again', { error });
       nextMs = RETRY_MS;
     } finally {
       this.#timer?.cancel();

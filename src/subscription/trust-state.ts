@@ -95,8 +95,6 @@ export const subscribedEdgeSchema = z.strictObject({
   nextCertificate: bytesField.optional(),
   /** What it states of itself since it has rolled over: for hubs that join. */
   statements: z.array(bytesField).optional(),
-  /** The key of this hub that it accepted last. */
-  acceptedPin: pinSchema.optional(),
   /** From its signed statement. Of two statements the later one counts. */
   sealingKey: bytesField,
   sealingKeyStatedAt: timeField,

@@ -49,8 +49,7 @@ export class EdgeIdentities {
         return { statements: keeper().statements, holds: known === undefined ? [] : pinsOf(known.pins) };
       },
       get introduces() {
-        const accepted = edge()?.acceptedPin;
-        return node.store.value.successions.length > 0 && accepted !== node.identity.pin;
+        return node.store.value.successions.length > 0;
       },
       follow: (statements, shown) => this.#follow(edgeName, statements, shown),
       met: (heard, shown, own) => this.#met(edgeName, heard, shown, own),
@@ -91,10 +90,7 @@ export class EdgeIdentities {
     if (own === node.identity.pin) this.#refused.delete(key);
     const news = (edge: SubscribedEdge): SubscribedEdge => {
       const followed = this.#followed(edge, heard?.statements ?? []);
-      const met = {
-        ...this.#sealing(this.#showed(followed, shown, clock.now()), heard, shown),
-        acceptedPin: own,
-      };
+      const met = this.#sealing(this.#showed(followed, shown, clock.now()), heard, shown);
       if (same(edge, met)) return edge;
       if (met.pins === edge.pins || heard === undefined) return met;
       return { ...met, statements: heard.statements.filter((bytes) => isSaidBy(bytes, edge.fqdn)) };
@@ -166,9 +162,6 @@ function isSaidBy(bytes: Buffer, fqdn: string): boolean {
 
 function same(a: SubscribedEdge, b: SubscribedEdge): boolean {
   return (
-    a.pins === b.pins &&
-    a.certificate === b.certificate &&
-    a.sealingKeyStatedAt === b.sealingKeyStatedAt &&
-    a.acceptedPin === b.acceptedPin
+    a.pins === b.pins && a.certificate === b.certificate && a.sealingKeyStatedAt === b.sealingKeyStatedAt
   );
 }

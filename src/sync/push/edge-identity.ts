@@ -20,7 +20,7 @@ export interface ToldIdentities {
 export interface LinkIdentities {
   /** What is told to the edge: this hub's own statements, and the pins by which it knows the edge. */
   told(): ToldIdentities;
-  /** The edge has not accepted the present key of this hub yet, which is not the first one: it is told before a bind. */
+  /** The present key of this hub is not its first one: an edge that was away, or was restored from a backup, is told before each bind. */
   readonly introduces: boolean;
   /**
    * Whoever answers with the key `shown` tells these statements: resolves to the pins that count now when the edge's own word leads from a pinned key to
