@@ -1,7 +1,9 @@
 /** `postern credential` and `postern subscription recover` on an edge, against its daemon. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { instanceControl } from '../../src/credential/renewal-messages.ts';
 import { POSTERN_EXTENDED } from '../../src/ldap/postern-oid.ts';
 import type { EdgeCredentialsDocument, EdgeStatus } from '../../src/admin/documents.ts';
+import { openEdgeCopy } from '../support/data-copy.ts';
 import { AttackedEdge, code, type RogueHub } from '../support/rogue-hub.ts';
 import type { CommandResult } from '../support/deployment.ts';
 
@@ -98,5 +100,32 @@ describe('on an edge', () => {
     expect(hubs).toEqual(before.hubs);
     const status = JSON.parse((await run('status', '--json')).stdout) as EdgeStatus;
     expect(status.accounts.map(({ name }) => name)).toEqual(['ESRA.edge1.hub2.0']);
+  });
+
+  it('a call that was answered is on the disk, however often the daemon is killed', async () => {
+    const third = await edge.hub('hub3');
+    const { userName, password } = await third.password('esra');
+    const instance = 'ab'.repeat(16);
+    let sent = 0;
+    let answered = 0;
+    for (let round = 1; round <= 4; round++) {
+      const client = await edge.connect(third.node);
+      for (let ended = false; !ended; ) {
+        const controls = [instanceControl({ instance, counter: ++sent })];
+        const bind = client.bind(`cn=${userName},cn=Accounts`, password, { controls });
+        // With a bind under way, at another point of it each time.
+        if (answered % 5 === round % 5 && sent > 5 * round) void edge.daemon.kill();
+        if ((await code(bind)) === 0) answered = sent;
+        else ended = true;
+      }
+      await edge.daemon.kill();
+      await using copy = await openEdgeCopy(edge.site.edgeData, 'edge1.localhost', edge.site.ldapsPort);
+      const stored = copy.node.store.value.pairs['hub3']?.instance;
+      expect(stored?.id).toBe(instance);
+      expect(stored?.counter).toBeGreaterThanOrEqual(answered);
+      expect(stored?.counter).toBeLessThanOrEqual(sent);
+      await edge.site.startEdge();
+    }
+    expect(answered).toBeGreaterThan(15);
   });
 });
