@@ -5,6 +5,7 @@ import type { IpsecStatus } from '../admin/ipsec-documents.ts';
 import type { Clock } from '../base/clock.ts';
 import { isPosternError, PosternError } from '../base/error.ts';
 import type { Files } from '../base/files.ts';
+import { lockFolder } from '../base/folder-lock.ts';
 import { silentLog } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { type Identity, loadIdentity } from '../certificate/identity.ts';
@@ -72,6 +73,7 @@ export class PolicyHost {
       random: parts.random,
       now: () => bootMoment(parts.files),
       viciSocket: config.charon.socket,
+      exclusive: (work) => this.#exclusive(work),
     });
   }
 
@@ -188,6 +190,21 @@ export class PolicyHost {
         if (!isPosternError(error, 'vici.unreachable', 'vici.closed') || clock.monotonic() > giveUpAt)
           throw error;
         await clock.sleep('ipsec.charon', 20);
+      }
+    }
+  }
+
+  /** Daemon and commands, one after the other. The lock ends with its process. */
+  async #exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const { files, clock } = this.#parts;
+    await files.makeFolder(this.folders.run);
+    for (const giveUpAt = clock.monotonic() + PATIENCE_MS; ; ) {
+      try {
+        const lock = await lockFolder(this.folders.run);
+        return await work().finally(() => lock.release());
+      } catch (error) {
+        if (!isPosternError(error, 'folder.in-use') || clock.monotonic() > giveUpAt) throw error;
+        await clock.sleep('ipsec.lock', 20);
       }
     }
   }

@@ -10,12 +10,19 @@ import { Reconciler } from '../ipsec/charon/reconciler.ts';
 import { readServiceNames } from '../ipsec/charon/selector-text.ts';
 import { SNIPPET_PATH } from '../ipsec/charon/settings.ts';
 import { runProgram } from '../ipsec/run-program.ts';
-import { type EffectiveState, followEffective, type StateFolders } from '../ipsec/state/effective-state.ts';
+import {
+  type EffectiveState,
+  followEffective,
+  type StateFolders,
+  trialFolder,
+} from '../ipsec/state/effective-state.ts';
 import { desiredOf } from '../ipsec/state/policy-state.ts';
 import { type DaemonParts, runDaemon } from './frame.ts';
 import { CharonSettings } from './ipsec/charon-settings.ts';
 import { GuardWatch } from './ipsec/guard-watch.ts';
 import { ipsecStatus } from './ipsec/status.ts';
+import { TrialKeeper } from './ipsec/trial-keeper.ts';
+import { PolicyHost } from './ipsec-host.ts';
 import { keepNurserySmall } from './nursery.ts';
 
 export interface IpsecRunOptions {
@@ -95,6 +102,18 @@ async function startIpsec(config: IpsecConfig, options: IpsecRunOptions, parts: 
     following.stop();
     await turn;
   });
+
+  const { trials } = new PolicyHost(config, 'ipsec.toml', { files, clock, random });
+  const keeper = new TrialKeeper({
+    trials,
+    folder: trialFolder(options.folders),
+    charon: () => reconciler.status,
+    files,
+    clock,
+    log: log.child('trial'),
+  });
+  keeper.start();
+  lifecycle.add('trial', () => keeper.stop());
 
   const app = createControlApp(log);
   app.get('/v1/status', async (context) => {

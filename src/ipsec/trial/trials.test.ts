@@ -1,7 +1,7 @@
 /** Policies on trial with real files, real shell scripts and, in a network namespace, the real guard; killed wherever it hurts. */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -49,6 +49,7 @@ function trials(files: Files = systemFiles, run: RunProgram = inside): Trials {
     random: systemRandom,
     now,
     viciSocket: join(top, 'no-charon'),
+    exclusive: (work) => work(),
   });
 }
 
@@ -131,6 +132,7 @@ describe('a policy on trial', () => {
       random: systemRandom,
       now: () => Promise.resolve(other),
       viciSocket: '',
+      exclusive: (work) => work(),
     });
     expect(await rebooted.look()).toMatchObject({ state: { phase: 'idle' } });
     expect(await inForce()).toBe('none -');
@@ -149,10 +151,12 @@ describe('a policy on trial', () => {
   it('stands in the way of another, and what was decided stays', async () => {
     const { id } = await apply(FIRST);
     await expect(apply(SECOND)).rejects.toThrow(/on trial already/);
-    await trials().confirm(session);
-    // The timer of the confirmed one fires late, while another is on trial.
     const script = detached[0]?.[1] ?? '';
+    const text = await readFile(script);
+    await trials().confirm(session);
+    // The timer of the confirmed one fires late, while another is on trial; its script is as it was.
     await apply(SECOND);
+    await writeFile(script, text);
     await inside('/bin/sh', [script, 'now']);
     expect(await inForce()).toBe('trial second');
     expect(script).toContain(id);

@@ -32,6 +32,8 @@ export interface TrialsOptions {
   readonly random: Pick<Random, 'uuid'>;
   readonly now: () => Promise<Moment>;
   readonly viciSocket: string;
+  /** Runs one after the other what several processes must not do at once. */
+  readonly exclusive: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
 export interface ApplyOptions {
@@ -94,7 +96,11 @@ export class Trials {
     await this.#take({ kind: 'rollback' });
   }
 
-  async #take(event: TrialEvent, next?: PolicyState): Promise<{ state: TrialState; now: Moment }> {
+  #take(event: TrialEvent, next?: PolicyState): Promise<{ state: TrialState; now: Moment }> {
+    return this.#options.exclusive(() => this.#perform(event, next));
+  }
+
+  async #perform(event: TrialEvent, next?: PolicyState): Promise<{ state: TrialState; now: Moment }> {
     const now = await this.#options.now();
     const result = step(await this.#read(), event, now);
     for (const effect of result.effects) {
@@ -128,6 +134,9 @@ export class Trials {
     const paths = rollbackPaths(folders, trial.id);
     const former = await readState(files, folders.confirmed);
     await files.makeFolder(folders.run);
+    // Of earlier ones, long decided: nothing of theirs is in force.
+    for (const name of await files.list(folders.run))
+      if (/^(rollback|undo|decision)-/.test(name)) await files.remove(join(folders.run, name));
     await replaceFile(files, paths.undo, undoRequests(former, next));
     const script = renderRollback({ trial, folders, tried: next, viciSocket });
     await replaceFile(files, paths.script, Buffer.from(script));
