@@ -49,6 +49,7 @@ export type WarningCode =
   | 'recipients.stale'
   | 'removals.pending'
   | 'source.failed'
+  | 'store.full'
   | 'subscription.file-left'
   | 'trust.repaired';
 

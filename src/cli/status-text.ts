@@ -68,16 +68,40 @@ function formatHub(status: HubStatus): string {
         ? 'none configured'
         : `${source.kind} ${printable(source.instance)}: ${source.state}`,
     ],
-    [
-      'recipients',
-      `${formatCount(source.recipients)} of ${formatCount(source.entries)} entries; ${formatCount(source.leftOut)} left out, ${formatCount(source.droppedAddresses)} addresses dropped`,
-    ],
+    ['recipients', recipientsText(source)],
     ['confirmed', source.lastConfirmed === undefined ? 'never' : formatAge(source.lastConfirmed, now)],
     ['domains', String(status.domains)],
   ]);
   const edges = status.edges.length === 0 ? 'no edge is subscribed' : formatEdgeTable(status.edges, now);
   return [fields, edges, formatWarnings(status.warnings)].join('\n\n');
 }
+
+/** What became of the source's entries; who they are, the source can be asked. */
+function recipientsText({
+  recipients,
+  entries,
+  leftOut,
+  leftOutBy,
+  droppedAddresses,
+}: HubStatus['source']): string {
+  const why = Object.entries(leftOutBy)
+    .filter(([, count]) => count > 0)
+    .map(([reason, count]) => `${formatCount(count)} ${LEFT_OUT[reason as keyof typeof LEFT_OUT]}`);
+  return [
+    `${formatCount(recipients)} of ${formatCount(entries)} entries`,
+    ...(leftOut === 0 ? [] : [`${formatCount(leftOut)} left out (${why.join(', ')})`]),
+    ...(droppedAddresses === 0
+      ? []
+      : [`${formatCount(droppedAddresses)} values that are no address dropped`]),
+    ...(leftOut + droppedAddresses === 0 ? [] : ['which ones: postern source check']),
+  ].join('; ');
+}
+
+const LEFT_OUT = {
+  'no-address': 'without an address',
+  'left-out': 'by a rule of the mapping',
+  disabled: 'disabled',
+} as const;
 
 export function formatEdgeTable(edges: readonly EdgeSyncStatus[], now: number): string {
   const table = formatTable(

@@ -68,6 +68,7 @@ const HUB: HubStatus = {
     entries: 10,
     recipients: 8,
     leftOut: 2,
+    leftOutBy: { 'no-address': 1, 'left-out': 0, disabled: 1 },
     droppedAddresses: 1,
     lastChange: undefined,
     lastConfirmed: NOW,
@@ -108,7 +109,9 @@ describe('status for people', () => {
 
   it('names what fails on a hub', () => {
     const text = formatStatus(HUB);
-    expect(text).toContain('8 of 10 entries; 2 left out, 1 addresses dropped');
+    expect(text).toContain(
+      '8 of 10 entries; 2 left out (1 without an address, 1 disabled); 1 values that are no address dropped; which ones: postern source check',
+    );
     expect(text).toMatch(/edge1 +NotSynchronized +- +never +2 +3\/8 +0/);
     expect(text).toContain('edge1: nothing answers');
     expect(text.endsWith('health: ok')).toBe(true);

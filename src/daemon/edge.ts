@@ -80,6 +80,7 @@ async function startEdge(config: EdgeConfig, parts: DaemonParts): Promise<void> 
       connections: connections(),
       memoryBytes: process.memoryUsage.rss(),
       maxAgeMs: config.lookup.max_age,
+      storeFull: directory.stats.store.full,
       leftoverFile:
         (await leftoverFile(subscription?.expiresAt, subscription?.path)) ??
         (leftFile !== undefined && (await files.exists(leftFile)) ? leftFile : undefined),

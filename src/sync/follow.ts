@@ -10,6 +10,7 @@ import type { Random } from '../base/random.ts';
 import { packCookie, unpackCookie } from './cookie.ts';
 import type { Mapper } from './mapping/mapping.ts';
 import type { Mirror } from './mirror/mirror.ts';
+import type { LeftOutReason } from './mirror/record.ts';
 import type { Feed } from './source/source.ts';
 
 /** The source as an administrator sees it; times are milliseconds since 1970. */
@@ -20,6 +21,8 @@ export interface SourceStatus {
   readonly entries: number;
   readonly recipients: number;
   readonly leftOut: number;
+  /** The same by reason. */
+  readonly leftOutBy: Readonly<Record<LeftOutReason, number>>;
   readonly droppedAddresses: number;
   readonly lastChange: number | undefined;
   /** When the source was last known to have told everything: the age of what edges answer from. */
@@ -84,7 +87,7 @@ export class SourceFollower implements AsyncDisposable {
 
   get status(): SourceStatus {
     const { feed, mirror } = this.#options;
-    const { entries, recipients, droppedAddresses } = mirror.counts;
+    const { entries, recipients, leftOut, droppedAddresses } = mirror.counts;
     return {
       kind: feed.identity.kind,
       instance: feed.identity.instance,
@@ -92,6 +95,7 @@ export class SourceFollower implements AsyncDisposable {
       entries,
       recipients,
       leftOut: entries - recipients,
+      leftOutBy: leftOut,
       droppedAddresses,
       lastChange: this.#lastChange,
       lastConfirmed: this.#lastConfirmed,

@@ -21,6 +21,8 @@ export interface EdgeFacts {
   readonly connections: number;
   readonly memoryBytes: number;
   readonly maxAgeMs: number;
+  /** No space on the disk: changes are refused. */
+  readonly storeFull: boolean;
   /** Path of a used or expired subscription file that could not be deleted here. */
   readonly leftoverFile: string | undefined;
 }
@@ -31,6 +33,7 @@ export function edgeStatus(facts: EdgeFacts): EdgeStatus {
     certificateWarnings: _certificateWarnings,
     accounts,
     maxAgeMs: _maxAgeMs,
+    storeFull: _storeFull,
     leftoverFile: _file,
     ...rest
   } = facts;
@@ -67,6 +70,13 @@ export function edgeWarnings(facts: EdgeFacts): Warning[] {
   const warnings: Warning[] = [];
   const warn = (severity: Warning['severity'], code: WarningCode, text: string, mend?: string): void =>
     void warnings.push({ code, severity, text, ...(mend === undefined ? {} : { mend }) });
+  if (facts.storeFull)
+    warn(
+      'critical',
+      'store.full',
+      'no space is left on the disk: every change is refused; searches and lookups go on, and nothing is lost',
+      'free space on the disk of the data folder: changes are taken again by themselves',
+    );
   if (!facts.subscribed) {
     warn(
       'warning',

@@ -30,6 +30,7 @@ export const NO_SOURCE: SourceStatus = {
   entries: 0,
   recipients: 0,
   leftOut: 0,
+  leftOutBy: { 'no-address': 0, 'left-out': 0, disabled: 0 },
   droppedAddresses: 0,
   lastChange: undefined,
   lastConfirmed: undefined,
