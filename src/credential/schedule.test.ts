@@ -107,7 +107,7 @@ describe('timings', () => {
     ],
     [
       { lifetimeMs: 10 * DAY },
-      'lifetime (10 d) must be longer than successorBefore and effective_before (10 d)',
+      'lifetime (10 d) must be longer than successor_before and effective_before (10 d)',
     ],
     [
       { lifetimeMs: 401 * DAY },
