@@ -5,6 +5,7 @@ import { isPosternError, PosternError } from '../../base/error.ts';
 import { parseConfig } from '../../config/load.ts';
 import { edgeConfigSchema } from '../../config/edge-config.ts';
 import { type HubConfig, hubConfigSchema, type SourceConfig } from '../../config/hub-config.ts';
+import { ipsecConfigSchema } from '../../config/ipsec-config.ts';
 import { printConfig } from '../../config/print.ts';
 import { parseFilter } from '../../ldap/filter.ts';
 import { parseTarget } from '../../ldap/transport-target.ts';
@@ -15,7 +16,7 @@ interface Flags {
   readonly json: boolean;
 }
 
-const positional = argument('FILE', 'edge.toml or hub.toml');
+const positional = argument('FILE', 'edge.toml, hub.toml or ipsec.toml');
 
 const check = buildCommand({
   docs: { brief: 'Say whether a configuration file is right; every fault at once' },
@@ -73,9 +74,11 @@ async function checkServer(
   }
 }
 
-function load(context: Context, file: string): { role: 'edge' | 'hub'; config: object } {
-  const role = roleOf(context, file);
+function load(context: Context, file: string): { role: 'edge' | 'hub' | 'ipsec'; config: object } {
   const text = readConfigFile(context, file);
+  if (/(^|\/)ipsec[^/]*\.toml$/.test(file) || /^\s*role\s*=\s*"(front|back)-end"/m.test(text))
+    return { role: 'ipsec', config: parseConfig(ipsecConfigSchema, text, file) };
+  const role = roleOf(context, file);
   return {
     role,
     config:
