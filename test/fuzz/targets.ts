@@ -4,6 +4,7 @@ import { COOKIE, MATCH, REQUEST } from './targets/directory.ts';
 import { BER, FRAME, MESSAGE, VALUE } from './targets/ldap.ts';
 import { SCHEMA } from './targets/schema.ts';
 import { DN, FILTER, LDIF, LDIF_CHANGE, SUBSCRIPTION, URL } from './targets/text.ts';
+import { VICI } from './targets/vici.ts';
 
 export const TARGETS: readonly FuzzTarget[] = [
   BER,
@@ -20,4 +21,5 @@ export const TARGETS: readonly FuzzTarget[] = [
   MATCH,
   REQUEST,
   SUBSCRIPTION,
+  VICI,
 ];
