@@ -251,10 +251,10 @@ export interface CredentialDocument {
   readonly account: string;
   readonly number: number;
   /**
-   * `planned`: its number is reserved; `on its way`: made, and not proved by a bind yet; `ready`: proved, and used when its time comes; `retiring`: deleted as
-   * soon as another one is in use; `lost`: its password is gone; `over`: expired or deleted.
+   * `planned`: its number is reserved; `on its way`: made, and not proved by a bind yet; `ready`: proved, and used when its time comes; `superseded`: a later one is
+   * used; `retiring`: deleted as soon as another one is in use; `lost`: its password is gone; `over`: expired or deleted.
    */
-  readonly state: 'planned' | 'on its way' | 'ready' | 'in use' | 'retiring' | 'lost' | 'over';
+  readonly state: 'planned' | 'on its way' | 'ready' | 'in use' | 'superseded' | 'retiring' | 'lost' | 'over';
   readonly made: number;
   readonly effective: number;
   readonly expires: number;

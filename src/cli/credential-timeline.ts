@@ -84,9 +84,11 @@ function axis(scale: Scale, now: number): string[] {
   const span = scale.perColumn * scale.width;
   const marks = Array.from({ length: scale.width }, () => ' ');
   let dates = '';
-  for (let column = 0; column + 6 <= scale.width; column += TICK_EVERY) {
+  for (let column = 0; column < scale.width; column += TICK_EVERY) {
+    const text = date(scale.from + column * scale.perColumn, span);
+    if (column + text.length > scale.width) break;
     marks[column] = '╵';
-    dates = dates.padEnd(column) + date(scale.from + column * scale.perColumn, span);
+    dates = dates.padEnd(column) + text;
   }
   marks[at(now, scale)] = '▲';
   const indent = ' '.repeat(LABEL);

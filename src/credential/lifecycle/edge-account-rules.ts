@@ -86,7 +86,7 @@ export const EDGE_ACCOUNT_RULES: readonly EdgeRule[] = [
   },
   {
     name: 'other-install',
-    when: 'another instance asks while the present one was heard within `recoveryQuiet` (5 min)',
+    when: 'another instance asks while the present one was heard within `quiet` (5 min)',
     effect: 'remember it; refuse `in-use`: if the present one is heard again, both are alive',
     ...on('install', (state, event, now, timings) => {
       const present = state.instance?.id ?? event.instance;
@@ -135,7 +135,7 @@ export const EDGE_ACCOUNT_RULES: readonly EdgeRule[] = [
   },
   {
     name: 'recovery-in-use',
-    when: 'an account is in its window, and the pair was heard within `recoveryQuiet` (5 min)',
+    when: 'an account is in its window, and the pair was heard within `quiet` (5 min)',
     effect: 'refuse `in-use`',
     ...on('install', (state, _event, now, timings) =>
       state.accounts.some((one) => windowAt(one, now, 0) === 'open') &&

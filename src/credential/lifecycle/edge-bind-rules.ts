@@ -66,7 +66,7 @@ export const EDGE_BIND_RULES: readonly EdgeRule[] = [
   },
   {
     name: 'former-instance',
-    when: 'a former instance calls while the present one was heard within `recoveryQuiet` (5 min)',
+    when: 'a former instance calls while the present one was heard within `quiet` (5 min)',
     effect: 'remember it; refuse: if the present one calls again, both are alive',
     ...on('bind', (state, event, now, timings) =>
       state.former.includes(event.instance) && heardLately(state, now, timings.recoveryQuietMs)

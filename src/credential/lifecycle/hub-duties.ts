@@ -63,8 +63,8 @@ export const HUB_DUTIES: readonly HubRule[] = [
   {
     name: 'prepare',
     on: 'always',
-    when: 'the latest generation expires in `successorBefore` (7 d) or less',
-    effect: 'the number of its successor is reserved, effective `effectiveBefore` (3 d) before that expiry',
+    when: 'the latest generation expires in `successor_before` (7 d) or less',
+    effect: 'the number of its successor is reserved, effective `effective_before` (3 d) before that expiry',
     run: (state, _event, now, timings) => {
       const latest = latestOf(wanted(state.pair));
       return mayPlan(state) && latest !== undefined && renewalDue([latest], now, timings)

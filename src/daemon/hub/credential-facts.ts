@@ -67,6 +67,7 @@ function stateOf(
   if (generation.number === pair.using && !generation.retiring) return 'in use';
   if (generation.retiring) return 'retiring';
   if (generation.own === 'missing') return 'lost';
+  if (generation.number < (pair.using ?? 0)) return 'superseded';
   if (generation.confirmed) return 'ready';
   return generation.own === 'planned' ? 'planned' : 'on its way';
 }
