@@ -7,7 +7,7 @@ import { watch } from 'node:fs';
 import type { Clock } from '../../base/clock.ts';
 import type { Files } from '../../base/files.ts';
 import type { GuardFolders } from '../guard/script.ts';
-import { type PolicyState, readState } from './policy-state.ts';
+import { type PolicyState, readState, STATE_FILE } from './policy-state.ts';
 
 export interface StateFolders {
   /** `/etc/postern/ipsec`. */
@@ -52,8 +52,15 @@ export function followEffective(
   failed: (error: unknown) => void,
 ): { stop: () => void } {
   let known: string | undefined;
+  let seen: readonly (Buffer | undefined)[] = [];
   let stopped = false;
   const look = async (): Promise<void> => {
+    // Of a thousand peers the file has megabytes: it is read into shape only when it has changed.
+    const found = await Promise.all(
+      [trialFolder(folders), folders.confirmed].map((folder) => rawState(files, folder)),
+    );
+    if (seen.length > 0 && found.every((bytes, index) => sameBytes(bytes, seen[index]))) return;
+    seen = found;
     const effective = await readEffective(files, folders);
     const key = `${effective.origin} ${effective.state?.id ?? ''}`;
     if (stopped || key === known) return;
@@ -76,6 +83,14 @@ export function followEffective(
       watcher?.close();
     },
   };
+}
+
+function rawState(files: Files, folder: string): Promise<Buffer | undefined> {
+  return files.readFile(join(folder, STATE_FILE)).catch(() => undefined);
+}
+
+function sameBytes(one: Buffer | undefined, two: Buffer | undefined): boolean {
+  return one === undefined || two === undefined ? one === two : one.equals(two);
 }
 
 /** Undefined where the system does not watch, or the folder is not there yet: then the clock alone does it. */
