@@ -77,9 +77,10 @@ const TOKEN =
 function* items(text: string, path: string): Generator<Item> {
   const sections: string[] = [];
   let name: string | undefined;
-  TOKEN.lastIndex = 0;
-  while (TOKEN.lastIndex < text.length) {
-    const match = TOKEN.exec(text);
+  // One's own: an included file is read while this one is not at its end.
+  const token = new RegExp(TOKEN);
+  while (token.lastIndex < text.length) {
+    const match = token.exec(text);
     if (match === null) throw unusable(path, 'it is not in the form of strongswan.conf');
     const [whole, , bracket, quoted, plain, include, word] = match;
     const within = sections.join('.');
