@@ -126,6 +126,11 @@ describe.each(['nft', 'xfrm'] as const)('the guard as %s', (mechanism) => {
     expect(await talk(BACK[0], 110, loaded, { from: '10.78.0.1' })).toBe('dropped');
   });
 
+  it('leaves what does not leave the host', async () => {
+    await using loaded = await load(pair.b, back('passwords'), mechanism);
+    for (const host of BACK) expect(await b.tcp(host, 110, loaded.dropped)).toBe('connected');
+  });
+
   it('drops datagrams that come in fragments', async () => {
     await using loaded = await load(pair.b, back('udp/389'), mechanism);
     for (const host of BACK) {

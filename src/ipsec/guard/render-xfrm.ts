@@ -97,8 +97,21 @@ function anybodyPolicies(scope: GuardScope): string[] {
     ...scope.clearFrom.flatMap((text) =>
       portPolicies(scope, { text, any: familyOf(text) === 'ipv4' ? '0.0.0.0/0' : '::/0' }, ports, 'allow'),
     ),
+    ...loopbackPolicies(scope),
     ...['0.0.0.0/0', '::/0'].flatMap((any) => portPolicies(scope, { text: any, any }, ports, 'block')),
   ];
+}
+
+/**
+ * What stays on the host is not exempt by itself everywhere (IPv6). By addresses, since a selector's device is the loopback for whatever is delivered
+ * here, wherever it came from.
+ */
+function loopbackPolicies(scope: GuardScope): string[] {
+  const networks = ['127.0.0.0/8', '::1/128', ...scope.own.map((address) => host(address).text)];
+  return networks.flatMap((text) => [
+    line('in', { text, any: text }, '', 'allow'),
+    line('out', { text, any: text }, '', 'allow'),
+  ]);
 }
 
 function line(direction: 'in' | 'out', peer: Network, rest: string, action: 'block' | 'allow'): string {

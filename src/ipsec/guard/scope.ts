@@ -22,6 +22,8 @@ export interface GuardScope {
   /** Networks, as text. */
   readonly clearFrom: readonly string[];
   readonly sshPorts: readonly number[];
+  /** This host's addresses: between them nothing is guarded. */
+  readonly own: readonly string[];
 }
 
 export const IKE_PORTS = [500, 4500] as const;
@@ -59,6 +61,7 @@ export function guardScope(policy: Policy): GuardScope {
     everything: [...everything].sort(),
     clearFrom: policy.clearFrom.map(({ text }) => text),
     sshPorts: policy.sshPorts,
+    own: policy.own.flatMap(({ addresses }) => Object.values(addresses)).sort(),
   };
 }
 

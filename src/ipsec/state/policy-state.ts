@@ -63,6 +63,7 @@ const scope = z.strictObject({
   everything: z.array(z.string()),
   clearFrom: z.array(z.string()),
   sshPorts: z.array(port),
+  own: z.array(z.string()),
 });
 
 const bodySchema = z.strictObject({
@@ -133,6 +134,7 @@ const EMPTY_SCOPE = {
   everything: [],
   clearFrom: [],
   sshPorts: [],
+  own: [],
 } as const satisfies PolicyState['guard']['scope'];
 
 /** Undefined when the folder has none. Throws `ipsec.trial` for a file that cannot be used. */
