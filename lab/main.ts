@@ -49,10 +49,12 @@ for (const [machine, scenarios] of share(found)) {
       machine,
       scenarios: scenarios.map(({ name }) => name),
       withPostern: scenarios.some(({ scenario }) =>
-        scenario.lines.some(({ command }) => /\bpostern\b/.test(command)),
+        [scenario.prepared ?? '', ...scenario.lines.map(({ command }) => command)].some((text) =>
+          /\bpostern\b/.test(text),
+        ),
       ),
       limitSeconds: Number(values.limit),
-      keepAt: join(top, '.tmp/lab', machine.name),
+      keepAt: join(top, '.tmp/lab', `${wanted.replaceAll('/', '-')}-${machine.name}`),
       keepAlways: values.keep,
       onResult: tell,
     })),

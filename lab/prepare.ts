@@ -27,7 +27,10 @@ export async function preparePrograms(top: string, work: string, withPostern: bo
   });
   mkdirSync(join(work, 'program/bin'));
   const postern = join(work, 'program/bin/postern');
-  writeFileSync(postern, '#!/bin/sh\nexec /mnt/node/node /mnt/program/postern/main.mjs "$@"\n');
+  writeFileSync(
+    postern,
+    '#!/bin/sh\nexec /mnt/node/node --single-threaded /mnt/program/postern/main.mjs "$@"\n',
+  );
   chmodSync(postern, 0o755);
 }
 

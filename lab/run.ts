@@ -38,6 +38,7 @@ export async function runScenarios(options: RunOptions): Promise<ScenarioResult[
     prepareSshKeys(work);
     writeFileSync(join(work, 'plan'), `${scenarios.join('\n')}\n`);
     writeFileSync(join(work, 'results'), '');
+    if (keepAlways === true) writeFileSync(join(work, 'keep-always'), '');
     let told = 0;
     const look = (): ReturnType<typeof readResults> => {
       const results = readResults(readFileSync(join(work, 'results'), 'utf8'));

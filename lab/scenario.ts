@@ -37,18 +37,28 @@ export interface Scenario {
   /** A packet of these in clear, after the capture's mark, fails the scenario. */
   readonly protects: readonly ProtectedPort[];
   readonly lines: readonly ScenarioLine[];
+  /** File of steps that are run once a guest: hosts begin with the `/etc` and `/var` that came of them. */
+  readonly prepared?: string;
 }
 
 const SEPARATOR = /\s::(?:\s|$)/;
 
 /** Throws an Error that names file and line. `read` gives the text of an included file. */
 export function parseScenario(file: string, text: string, read: (name: string) => string): Scenario {
+  const scenario = parseSteps(file, text, read);
+  if (scenario.lines.some(({ expect }) => expect !== undefined)) return scenario;
+  throw new Error(`${file}: it expects nothing`);
+}
+
+/** The same, of a file that only prepares hosts. */
+export function parseSteps(file: string, text: string, read: (name: string) => string): Scenario {
   const found: {
     hosts: HostLine[];
     files: string[];
     machines: string[];
     protects: ProtectedPort[];
     lines: ScenarioLine[];
+    prepared?: string;
   } = { hosts: [], files: [], machines: [], protects: [], lines: [] };
   const parse = (name: string, contents: string, depth: number): void => {
     for (const { line, at } of logicalLines(name, contents)) {
@@ -72,6 +82,9 @@ export function parseScenario(file: string, text: string, read: (name: string) =
         case '@protects':
           found.protects.push(...words.map((word) => parsePort(word, at)));
           break;
+        case '@prepared':
+          found.prepared = words[0] ?? '';
+          break;
         case '@include':
           if (depth > 3) throw new Error(`${at}: included too deeply`);
           for (const word of words) parse(word, read(word), depth + 1);
@@ -85,7 +98,6 @@ export function parseScenario(file: string, text: string, read: (name: string) =
   const names = new Set([...found.hosts.map(({ name }) => name), 'observer']);
   const stranger = found.lines.find(({ host }) => !names.has(host));
   if (stranger !== undefined) throw new Error(`${stranger.at}: host ${stranger.host} is not among @hosts`);
-  if (!found.lines.some(({ expect }) => expect !== undefined)) throw new Error(`${file}: it expects nothing`);
   return { ...found, machines: found.machines.length === 0 ? ['uml', 'qemu'] : found.machines };
 }
 

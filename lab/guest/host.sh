@@ -17,7 +17,10 @@ if [ "$HOST" != observer ]; then
     own='hosts strongswan.conf strongswan.d swanctl nftables.conf systemd sysctl.d'
     # shellcheck disable=SC2086 # a list of words
     (cd "$disk/etc" && rm $own) && cp -r $own "$disk/etc/"
+  fi
+  if [ -d "/mnt/command/$HOST.files" ]; then
     cp -r "/mnt/command/$HOST.files/." "$disk/"
+    rm -r "/mnt/command/$HOST.files"
   fi
   mount --bind "$disk/etc" /etc
   mount --bind "$disk/var" /var

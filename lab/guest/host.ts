@@ -72,7 +72,7 @@ export class Host {
   }
 
   /** Runs a shell command. After the time limit the whole host is ended, and status is -1. */
-  async run(command: string, limitMs = 60_000): Promise<Ran> {
+  async run(command: string, limitMs = 180_000): Promise<Ran> {
     if (this.#isEnded) return { output: `host ${this.name} has ended`, status: -1 };
     this.#number += 1;
     const number = this.#number;

@@ -1,5 +1,5 @@
 /** The program of a guest: runs the scenarios that `plan` of the work folder names, one after the other, and writes what came of them. */
-import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import type { ResultLine } from '../result.ts';
 import { Host } from './host.ts';
 import { makeBridge } from './network.ts';
@@ -9,8 +9,8 @@ const WORK = '/mnt/work';
 const tell = (line: ResultLine): void => appendFileSync(`${WORK}/results`, `${JSON.stringify(line)}\n`);
 
 const machine = process.env['lab_machine'] ?? '';
-const keep = `${WORK}/kept`;
-mkdirSync(keep, { recursive: true });
+const keep = { folder: `${WORK}/kept`, always: existsSync(`${WORK}/keep-always`) };
+mkdirSync(keep.folder, { recursive: true });
 mkdirSync('/mnt/command/observer.files');
 const observer = await Host.start({
   name: 'observer',

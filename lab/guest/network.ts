@@ -45,6 +45,9 @@ export async function makeBridge(observer: Host): Promise<void> {
   await must(observer, [
     `ip -batch - <<'END'`,
     'link add br0 type bridge forward_delay 0 mcast_snooping 0',
+    // A port that is always there: without any, nothing goes over a bridge, not even what shows that the capture works.
+    'link add port0 type dummy',
+    'link set port0 master br0 up',
     `address add ${v4(OBSERVER)}/24 dev br0`,
     `address add ${v6(OBSERVER)}/64 dev br0 nodad`,
     'link set br0 up',

@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path';
 import { setTimeout as after } from 'node:timers/promises';
 import type { ScenarioResult } from '../result.ts';
-import { type HostLine, parseScenario, type Scenario, type ScenarioLine } from '../scenario.ts';
+import { type HostLine, parseScenario, parseSteps, type Scenario, type ScenarioLine } from '../scenario.ts';
 import { Host, type Ran } from './host.ts';
 import { addressVariables, hostsFile, isHostName, joinHosts, leaveBridge } from './network.ts';
 import { Watch } from './watch.ts';
@@ -23,13 +23,14 @@ const SCENARIOS = '/mnt/top/lab/scenarios';
 const COMMANDS = '/mnt/command';
 /** What is carried by hand from one host to another. */
 const CARRY = `${COMMANDS}/carry`;
+const PREPARED = '/mnt/program/prepared';
 const TRIES_EVERY_MS = 200;
 
 export interface GuestContext {
   readonly observer: Host;
   readonly machine: string;
-  /** Folder that is kept when a scenario fails. */
-  readonly keep: string;
+  /** Where goes what is looked at after a scenario has failed, or always. */
+  readonly keep: { readonly folder: string; readonly always: boolean };
 }
 
 /** `name` is a folder below lab/scenarios. */
@@ -70,7 +71,7 @@ class Run {
     this.#context = context;
     this.#name = name;
     this.#folder = join(SCENARIOS, name);
-    this.#kept = join(context.keep, name.replaceAll('/', '-'));
+    this.#kept = join(context.keep.folder, name.replaceAll('/', '-'));
     mkdirSync(this.#kept, { recursive: true });
   }
 
@@ -79,10 +80,10 @@ class Run {
     const file = `${this.#name}/scenario.dat`;
     const scenario = parseScenario(`lab/scenarios/${file}`, read(file), read);
     this.#before = await this.#guestState();
+    if (scenario.prepared !== undefined) await this.#prepare(scenario.prepared, read);
     const marker = randomBytes(12).toString('hex');
     const variables = { ...addressVariables(), MARKER: marker, MACHINE: this.#context.machine, CARRY };
     this.#say('begins');
-    mkdirSync(CARRY);
     await this.#startHosts(scenario, variables);
     const capture = `${COMMANDS}/${this.#name.replaceAll('/', '-')}.pcap`;
     this.#say('hosts are up');
@@ -105,11 +106,10 @@ class Run {
   async end(): Promise<void> {
     try {
       await this.#watch?.stop();
-      if (this.failures.length > 0) await this.#keep();
+      if (this.failures.length > 0 || this.#context.keep.always) await this.#keep();
     } finally {
-      await Promise.all([...this.#hosts.values()].map(({ host }) => host.stop()));
+      await this.#stopHosts();
     }
-    await leaveBridge(this.#context.observer, [...this.#hosts.keys()]);
     // A firewall on the bridge is the observer's.
     await this.#context.observer.run('nft flush ruleset');
     for (const file of readdirSync(COMMANDS)) {
@@ -138,6 +138,7 @@ class Run {
   }
 
   async #startHosts(scenario: Scenario, variables: Record<string, string>): Promise<void> {
+    mkdirSync(CARRY, { recursive: true });
     for (const { name } of scenario.hosts) this.#files(scenario, name, variables);
     this.#environment = {
       ...variables,
@@ -146,6 +147,35 @@ class Run {
       LC_ALL: 'C.UTF-8',
     };
     await this.#startAll(scenario.hosts);
+  }
+
+  /** Hosts of their own run the file's steps; what is on their disks then is kept, and copied for this scenario. */
+  async #prepare(name: string, read: (file: string) => string): Promise<void> {
+    const kept = join(PREPARED, name);
+    if (!existsSync(kept)) {
+      const steps = parseSteps(name, read(name), read);
+      const variables = { ...addressVariables(), MACHINE: this.#context.machine, CARRY };
+      await this.#startHosts(steps, variables);
+      for (const line of steps.lines) {
+        if (!(await this.#line(line))) throw new Error(`${name}: the preparation failed`);
+      }
+      await this.#stopHosts();
+      await this.#must(
+        `mkdir -p ${kept} && cp -a ${COMMANDS}/*.disk ${COMMANDS}/carry ${kept}/ && rm -r ${COMMANDS}/*.disk ${COMMANDS}/carry`,
+      );
+    }
+    await this.#must(`cp -a ${kept}/. ${COMMANDS}/`);
+  }
+
+  async #must(command: string): Promise<void> {
+    const { output, status } = await this.#context.observer.run(command);
+    if (status !== 0) throw new Error(`${command}: ${output}`);
+  }
+
+  async #stopHosts(): Promise<void> {
+    await Promise.all([...this.#hosts.values()].map(({ host }) => host.stop()));
+    await leaveBridge(this.#context.observer, [...this.#hosts.keys()]);
+    this.#hosts.clear();
   }
 
   async #startAll(lines: readonly HostLine[], environment: Record<string, string> = {}): Promise<void> {

@@ -30,11 +30,11 @@ beforeAll(async () => {
     machine: uml,
     scenarios,
     withPostern: false,
-    limitSeconds: 500,
+    limitSeconds: 1500,
     keepAt,
   });
   results = new Map(all.map((result) => [result.name, result]));
-}, 600_000);
+}, 1_600_000);
 
 afterAll(() => rmSync(keepAt, { recursive: true, force: true }));
 
