@@ -3,7 +3,7 @@
  * for nft or XFRM stands beside it.
  */
 import { holds, parseNetwork } from '../policy/address.ts';
-import { endsOf, familiesOf } from '../policy/compile.ts';
+import { endsOf, familiesOf, VRRP } from '../policy/compile.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { Ports } from '../policy/protection.ts';
 import { TCP, UDP } from '../policy/protection.ts';
@@ -26,6 +26,7 @@ export interface GuardScope {
   readonly own: readonly string[];
 }
 
+const ESP = 50;
 export const IKE_PORTS = [500, 4500] as const;
 
 /**
@@ -126,6 +127,7 @@ export function guardDrops(scope: GuardScope, packet: ClearPacket): string | und
     );
   if (packet.protocol === UDP && IKE_PORTS.some((port) => port === packet.ownPort)) return undefined;
   if (scope.everything.includes(packet.peer)) {
+    if (packet.protocol === ESP || packet.protocol === VRRP) return undefined;
     if (
       packet.protocol === TCP &&
       scope.sshPorts.some((port) => port === packet.ownPort || port === packet.peerPort)
