@@ -10,8 +10,9 @@ import { planOfRun } from '../test/simulation/run-plans.ts';
 
 export const FLEET_PARTS = ['cost', 'simulation'] as const;
 
-/** Edges that answer; the others are data only. */
+/** Edges that answer, and about how many pairs of them; the others are data only. */
 const LIVE = 10;
+const LIVE_PAIRS = 100;
 /** Pairs that are worked on at a time. */
 const AT_ONCE = 8;
 
@@ -41,7 +42,12 @@ async function benchCost(report: Report, quick: boolean): Promise<void> {
   const rows: Row[] = [];
   for (const edges of quick ? [4, 40] : [10, 100, 1000])
     for (const hubs of quick ? [1, 8] : [1, 10, 50])
-      rows.push(await measure({ hubs, edges, live: Math.min(edges, quick ? 4 : LIVE) }, report));
+      rows.push(
+        await measure(
+          { hubs, edges, live: Math.min(edges, quick ? 4 : LIVE, Math.ceil(LIVE_PAIRS / hubs)) },
+          report,
+        ),
+      );
   const [first] = rows as [Row];
   const last = rows.at(-1) ?? first;
   for (const what of ['cycle', 'rotation'] as const)

@@ -235,6 +235,12 @@ export interface SiteHubDocument {
   readonly standing: 'this hub' | 'administrator' | 'endorsed' | 'unknown';
 }
 
+/** A hub has left: the edges that it told itself, and those that the other hubs tell. */
+export interface DepartureDocument {
+  readonly told: readonly string[];
+  readonly untold: readonly string[];
+}
+
 export interface SubscriptionDocument {
   readonly edge: string;
   readonly fqdn: string;

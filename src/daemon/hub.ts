@@ -217,7 +217,7 @@ async function startHub(config: HubConfig, parts: DaemonParts): Promise<void> {
   const common = { organisation, links, renewals, register, clock, log, signal };
   subscriptionRoutes(app, { ...common, trust, hub, random, lifetimeMs });
   credentialRoutes(app, { ...common, hubName: config.name });
-  memberRoutes(app, { members, links, clock });
+  memberRoutes(app, { members, links, renewals, clock });
   domainRoutes(app, common);
   syncRoutes(app, { ...common, follower, mirror });
   if (configuration.embedded === undefined) noDirectoryHere(app, config.configuration?.url ?? '');

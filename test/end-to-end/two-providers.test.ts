@@ -215,4 +215,23 @@ describe('two providers that are cut off from each other', () => {
     );
     await person('edith');
   });
+
+  it('a hub that leaves gives up its accounts and its records, and nothing of the other one’s', async () => {
+    await hub(2).startHub();
+    await standsBy(2, 'hub1');
+    expect(JSON.parse(await hub(2).hubOk('hub', 'leave', '--json'))).toEqual({ told: ['edge1'], untold: [] });
+    const accounts = await hub(1).edgeOk('subscription', 'show');
+    expect(accounts).toMatch(/ESRA\.edge1\.hub1\./);
+    expect(accounts).not.toMatch(/ESRA\.edge1\.hub2\./);
+    expect(JSON.parse(await hub(2).hubOk('subscription', 'list', '--json'))).toEqual([]);
+    for (const slapd of providers)
+      await until(
+        'its object to go',
+        () => slapd.search('(objectClass=posternHub)', 'cn'),
+        (text) => text.includes('cn: hub1') && !text.includes('cn: hub2'),
+      );
+    await person('radia');
+    const last = await hub(1).hub('hub', 'leave');
+    expect([last.exitCode, last.stderr]).toEqual([7, expect.stringContaining('[refused]')]);
+  });
 });

@@ -1,6 +1,6 @@
-/** `postern hub run|key|list|join|approve|remove`: the hub daemon, its public key, and the hubs of the site. */
+/** `postern hub run|key|list|join|approve|remove|leave`: the hub daemon, its public key, and the hubs of the site. */
 import { buildCommand, buildRouteMap } from '@stricli/core';
-import type { SiteHubDocument } from '../../admin/documents.ts';
+import type { DepartureDocument, SiteHubDocument } from '../../admin/documents.ts';
 import { type Context, guarded, hubConfig, hubDaemon, print } from '../context.ts';
 import { common, commonAliases, type CommonFlags, configFlag } from '../flags.ts';
 
@@ -138,7 +138,25 @@ const remove = buildCommand({
   },
 });
 
+const leave = buildCommand({
+  docs: { brief: 'Leave the site: this hub gives up its accounts on every edge; the other hubs go on' },
+  parameters: { flags: common, aliases: commonAliases },
+  func(this: Context, flags: CommonFlags) {
+    return guarded(this, async () => {
+      const left = await hubDaemon(this, flags.config).call<DepartureDocument>('POST', '/v1/hubs/leave');
+      const others = left.untold.length === 0 ? '' : `; the other hubs tell ${left.untold.join(', ')}`;
+      print(
+        this,
+        flags.json,
+        left,
+        () =>
+          `this hub has left the site; edges that have deleted its accounts: ${left.told.length}${others}\nits daemon can be stopped`,
+      );
+    });
+  },
+});
+
 export const hubRoutes = buildRouteMap({
   docs: { brief: 'The hub daemon, and the hubs of the site' },
-  routes: { run, key, list, join, approve, remove },
+  routes: { run, key, list, join, approve, remove, leave },
 });

@@ -1,19 +1,27 @@
-/** Control routes for the hubs of a site: list, join, approve, remove. */
+/** Control routes for the hubs of a site: list, join, approve, remove, leave. */
 import type { Hono } from 'hono';
 import { z } from 'zod';
-import type { SiteHubDocument } from '../../admin/documents.ts';
+import type { DepartureDocument, SiteHubDocument } from '../../admin/documents.ts';
 import type { Clock } from '../../base/clock.ts';
 import { formatFingerprint, parsePin } from '../../certificate/pin.ts';
 import type { SiteHub, SiteMembers } from '../../sync/organisation/site-members.ts';
+import type { Renewals } from '../../sync/renewal/renewals.ts';
 import { parseBody } from '../route-body.ts';
 import type { Links } from './links.ts';
 
+/** An edge that does not answer holds nobody up: another hub tells it. */
+const TELL_WITHIN_MS = 5000;
 const joinBody = z.strictObject({ fingerprint: z.string().max(200) });
 const approveBody = joinBody.extend({ hub: z.string().max(100) });
 
 export function memberRoutes(
   app: Hono,
-  { members, links, clock }: { members: SiteMembers; links: Links; clock: Clock },
+  {
+    members,
+    links,
+    renewals,
+    clock,
+  }: { members: SiteMembers; links: Links; renewals: Renewals; clock: Clock },
 ): void {
   app.get('/v1/hubs', async (context) => context.json((await members.hubs()).map(document)));
 
@@ -30,6 +38,22 @@ export function memberRoutes(
     const removed = await members.remove(context.req.param('hub'), clock.now());
     links.poke();
     return context.json(document(removed));
+  });
+
+  app.post('/v1/hubs/leave', async (context) => {
+    const told: string[] = [];
+    const untold: string[] = [];
+    await members.leave(clock.now(), async (edges) => {
+      await Promise.all(
+        edges.map(async (edge) => {
+          await links.stop(edge);
+          ((await renewals.end(edge, TELL_WITHIN_MS)) ? told : untold).push(edge);
+        }),
+      );
+    });
+    for (const edge of [...told, ...untold]) await renewals.forget(edge);
+    const departure: DepartureDocument = { told: told.sort(), untold: untold.sort() };
+    return context.json(departure);
   });
 
   app.post('/v1/hubs/approve', async (context) => {

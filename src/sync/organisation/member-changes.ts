@@ -1,8 +1,11 @@
-/** What the members of a site write into the configuration directory is made of. */
-import { isPosternError } from '../../base/error.ts';
+/** What the members of a site write is made of: changes of the configuration directory, and an edge that is taken on. */
+import { isPosternError, PosternError } from '../../base/error.ts';
 import { sameName } from '../../credential/account-name.ts';
+import { DEFAULT_PASSWORD_POLICY } from '../../credential/password.ts';
 import { decodeCredentialRecord } from '../../credential/record.ts';
 import type { Attribute, ModifyRequest } from '../../ldap/message.ts';
+import type { Claimant, recipientOf } from '../../subscription/membership.ts';
+import type { SubscribedEdge } from '../../subscription/trust-state.ts';
 
 /** Takes the credentials of a hub from the object of an edge; nothing when it has none there. */
 export function withoutHub(dn: string, credentials: readonly Buffer[], hubName: string): ModifyRequest[] {
@@ -26,4 +29,38 @@ function isOfHub(record: Uint8Array, hubName: string): boolean {
 export function adding(dn: string, type: string, values: readonly Buffer[]): ModifyRequest {
   const attribute: Attribute = { type, values: [...values] };
   return { op: 'modifyRequest', dn, changes: [{ kind: 'add', attribute }] };
+}
+
+/** An edge that another hub has imported, as this one remembers it. */
+export function takenOn(
+  { object, pin }: Claimant,
+  { sealingKey, statedAt }: ReturnType<typeof recipientOf>,
+  { number, keyId, now }: { readonly number: number; readonly keyId: string; readonly now: number },
+): SubscribedEdge {
+  return {
+    name: object.name,
+    fqdn: object.fqdn,
+    port: object.port ?? 50636,
+    pins: { current: pin },
+    certificate: Buffer.from(object.certificates[0] ?? []),
+    sealingKey: Buffer.from(sealingKey),
+    sealingKeyStatedAt: statedAt,
+    subscriptionId: '',
+    importedAt: now,
+    addressKeyId: keyId,
+    accountNumber: number,
+    passwordPolicy: DEFAULT_PASSWORD_POLICY,
+  };
+}
+
+/** Throws `refused` where no other hub can be. */
+export function requireShared(shared: boolean): void {
+  if (shared) return;
+  throw new PosternError(
+    'refused',
+    'this hub has a configuration directory of its own: no other hub sees it',
+    {
+      hint: 'name an LDAP server that both hubs use in the table [configuration] of hub.toml (docs/configuration-directory.md)',
+    },
+  );
 }

@@ -4,7 +4,7 @@ import { edgeObject, hubObject, type MemberHub, MemberSite } from '../../../test
 import { makeEdge, type TestEdge } from '../../../test/support/subscription-site.ts';
 import { decodeAddressKeyRecord } from '../../credential/address-key.ts';
 import { decodeCredentialRecord } from '../../credential/record.ts';
-import { stateRemoval } from '../../certificate/statement.ts';
+import { stateRemoval, verifyStatement } from '../../certificate/statement.ts';
 import type { TopologyObject } from '../../subscription/topology-objects.ts';
 
 let site: MemberSite;
@@ -244,6 +244,75 @@ describe('a hub that is removed', () => {
     expect((await site.object(hubObject('hub2'))).statements.length).toBeGreaterThan(
       before.find(({ type }) => type === 'posternStatement')?.values.length ?? 0,
     );
+  });
+});
+
+describe('a hub that leaves', () => {
+  const nobody = (): Promise<void> => Promise.resolve();
+
+  beforeEach(async () => {
+    await site.join(hub1, hub2);
+    await hub2.members.adopt(now());
+    await hub1.members.adopt(now());
+  });
+
+  it('is removed by whoever reads its word, with its object and its records; its subscriptions are the site’s', async () => {
+    const told: string[] = [];
+    await hub1.members.leave(now(), (edges) => Promise.resolve(void told.push(...edges)));
+    expect(told).toEqual(['edge1']);
+    expect(edgesOf(hub1)).toEqual([]);
+    await hub2.members.adopt(now());
+    expect((await hub2.members.hubs()).map(({ name }) => name)).toEqual(['hub2']);
+    expect(accounts(await site.object(edgeObject('edge1')))).toEqual(['ESRA.edge1.hub2.0']);
+    expect(edgesOf(hub2)).toMatchObject([{ name: 'edge1' }]);
+    // Its word goes to the edges with the next push.
+    const pushed = await pushedHubs(hub2);
+    const statements = pushed.get('cn=hub2,cn=Hubs,cn=Configuration')?.get('posternStatement') ?? [];
+    const pin = hub1.hub.identity.pin;
+    expect(
+      statements.some((bytes) => {
+        const { claim } = verifyStatement(bytes, hub2.hub.identity.pin);
+        return claim.kind === 'removal' && claim.pin === pin;
+      }),
+    ).toBe(true);
+  });
+
+  it('takes no key with it: the edges that it had imported are pushed to, and taken on by hubs that join later', async () => {
+    await hub1.members.leave(now(), nobody);
+    await hub2.members.adopt(now());
+    const hub3 = await site.hub('hub3');
+    await site.join(hub2, hub3);
+    await hub3.members.adopt(now());
+    expect(edgesOf(hub3)).toMatchObject([{ name: 'edge1', addressKeyId: keyOfEdge(hub2) }]);
+    for (const hub of [hub2, hub3]) await hub.organisation.target('edge1', now());
+  });
+
+  it('can be let in again, and is not removed by its old word', async () => {
+    await hub1.members.leave(now(), nobody);
+    await hub2.members.adopt(now());
+    await hub1.organisation.ensure();
+    await hub1.members.join(hub2.hub.identity.pin, now());
+    await hub2.members.approve('hub1', hub1.hub.identity.pin, now());
+    await hub1.members.adopt(now());
+    await hub2.members.adopt(now());
+    expect((await hub2.members.hubs()).map(({ name }) => name).sort()).toEqual(['hub1', 'hub2']);
+    expect(accounts(await site.object(edgeObject('edge1'))).sort()).toEqual([
+      'ESRA.edge1.hub1.1',
+      'ESRA.edge1.hub2.0',
+    ]);
+  });
+
+  it('does not leave when nobody would go on', async () => {
+    const alone = await new MemberSite().hub('hub9');
+    await expect(alone.members.leave(now(), nobody)).rejects.toMatchObject({ code: 'refused' });
+  });
+
+  it('is not made to leave by somebody who has no key of its own', async () => {
+    const { pin } = hub1.hub.identity;
+    const forged = stateRemoval(edge.node.identity, pin, { subject: hub1.hub.fqdn, issuedAt: now() });
+    await site.change(hubObject('hub1'), 'add', 'posternStatement', [forged]);
+    await hub2.members.adopt(now());
+    expect((await hub2.members.hubs()).map(({ name }) => name).sort()).toEqual(['hub1', 'hub2']);
   });
 });
 

@@ -36,8 +36,10 @@ import {
 import { edgeDn, hubDn, type TopologyObject, WHO_IT_IS } from '../../subscription/topology-objects.ts';
 import { findEdge, type HubTrustState, type SubscribedEdge } from '../../subscription/trust-state.ts';
 import type { ConfigurationChange, ConfigurationDirectory } from './configuration-directory.ts';
-import { adding, withoutHub } from './member-changes.ts';
+import { departed, forgetSite, sayGoodbye } from './departure.ts';
+import { adding, requireShared, takenOn, withoutHub } from './member-changes.ts';
 import type { Organisation } from './organisation.ts';
+import { keepKeys, keysAfterRemoval } from './own-keys.ts';
 import { resealKeys, usableKeys } from './site-keys.ts';
 
 export interface SiteMembersOptions {
@@ -78,6 +80,8 @@ export class SiteMembers {
   readonly #options: SiteMembersOptions;
   /** Looks one after the other: two at once would give one account number to two accounts. */
   #turn: Promise<unknown> = Promise.resolve();
+  /** Ids of the keys that are there in a record of this hub's own. */
+  readonly #kept = new Set<string>();
   /** Objects that show a key which the node they are about has not announced, as they were seen last. */
   unproved: ReturnType<typeof unprovedObjects> = [];
 
@@ -103,7 +107,7 @@ export class SiteMembers {
   /** The administrator of this hub names a hub that is there: from now on its word counts here. */
   async join(pin: Pin, now: number): Promise<SiteHub> {
     const { organisation, trust, log } = this.#options;
-    this.#requireShared();
+    requireShared(this.#options.shared);
     const found = findHub(this.#others(await organisation.topology('Hubs')), undefined, pin);
     const at = afterRemoval(trust.value, pin, now);
     await trust.update((draft) => withPeer(draft, found, 'administrator', at));
@@ -114,7 +118,7 @@ export class SiteMembers {
   /** The administrator of this hub lets another in: endorses it to every edge, and hands it what it needs to push to them. */
   async approve(name: string, pin: Pin, now: number): Promise<SiteHub> {
     const { organisation, directory, trust, hub, site, base, log } = this.#options;
-    this.#requireShared();
+    requireShared(this.#options.shared);
     const removals = await this.#hearRemovals(now);
     const found = findHub(this.#others(await organisation.topology('Hubs')), name, pin);
     const at = afterRemoval(trust.value, pin, now);
@@ -147,7 +151,7 @@ export class SiteMembers {
    */
   async remove(name: string, now: number): Promise<SiteHub> {
     const { organisation, directory, trust, hub, site, base, log } = this.#options;
-    this.#requireShared();
+    requireShared(this.#options.shared);
     const objects = await organisation.topology('Hubs');
     const key = nameKey(name);
     const peer = Object.hasOwn(trust.value.peers, key) ? trust.value.peers[key] : undefined;
@@ -168,12 +172,16 @@ export class SiteMembers {
       pin,
       statement: removal(hub, { fqdn: target.fqdn, pin }, at),
     }));
+    const own = objects.find((object) => sameName(object.name, hub.name));
+    const given = usableKeys(own?.sealedKeys ?? [], trustedPins(trust.value, hub), hubPins(hub));
     // First of all here: from now on it is not believed, and every push says so.
     for (const { pin, statement } of removals)
       await trust.update((draft) => withRemoval(draft, pin, at, statement));
     const said = removals.map(({ statement }) => statement);
     const changes: ConfigurationChange[] = [adding(hubDn(hub.name, site, base), 'posternStatement', said)];
-    for (const edge of await organisation.topology('Edges'))
+    const edges = await organisation.topology('Edges');
+    changes.push(...(await keysAfterRemoval(given, own, edges, this.#options)));
+    for (const edge of edges)
       changes.push(...withoutHub(edgeDn(edge.name, site, base), edge.credentials, target.name));
     if (objects.some((object) => sameName(object.name, target.name)))
       changes.push({ op: 'deleteRequest', dn: hubDn(target.name, site, base) });
@@ -183,10 +191,19 @@ export class SiteMembers {
     return { name: target.name, fqdn, pin, standing: 'unknown' };
   }
 
+  /** This hub leaves: `tell` ends its accounts on the edges that it reaches; the other hubs see to the rest. */
+  async leave(now: number, tell: (edges: readonly string[]) => Promise<void>): Promise<void> {
+    requireShared(this.#options.shared);
+    await sayGoodbye(this.#options, now);
+    await tell(this.#options.organisation.edges().map(({ name }) => name));
+    await forgetSite(this.#options);
+    this.#options.log.warn('this hub has left the site');
+  }
+
   /** What trusted hubs have taken back. Kept here, since a statement may be taken away again. */
   async #hearRemovals(now: number): Promise<Removals> {
     const { organisation, trust, hub } = this.#options;
-    const objects = await organisation.topology('Hubs');
+    const objects = await organisation.topology('Hubs', WHO_IT_IS);
     // First what they say of themselves: a hub that has rolled over is who it was.
     if (withFollowedPeers(trust.value, objects) !== trust.value)
       await trust.update((draft) => withFollowedPeers(draft, objects));
@@ -226,7 +243,13 @@ export class SiteMembers {
         hint: 'is the directory whole, and may this hub read all of it? starting the hub again makes its object anew',
       });
     const statements = [...hubs, ...edges].flatMap((object) => object.statements);
+    const ids = organisation.edges().map(({ addressKeyId }) => addressKeyId);
+    await keepKeys(own, ids, this.#kept, this.#options);
     const removals = await this.#hearRemovals(now);
+    for (const { object } of departed(this.#others(hubs), removals, trust.value)) {
+      log.info('a hub says that it has left the site', { hub: object.name });
+      await this.remove(object.name, now);
+    }
     this.unproved = unprovedObjects(trust.value, hubs, edges);
     const roots = trustedPins(trust.value, hub);
     for (const found of endorsed('hub', this.#others(hubs), roots, statements, removals)) {
@@ -331,7 +354,7 @@ export class SiteMembers {
     now: number,
   ): Promise<SubscribedEdge | undefined> {
     const { directory, trust, hub, site, base, lifetimeMs, random, log } = this.#options;
-    const { object, pin } = found;
+    const { object } = found;
     const recipient = recipientOf(found);
     const key = this.#keyOf(found, keys);
     if (key === undefined) return undefined;
@@ -348,20 +371,7 @@ export class SiteMembers {
       policy: DEFAULT_PASSWORD_POLICY,
       random,
     });
-    const edge: SubscribedEdge = {
-      name: object.name,
-      fqdn: object.fqdn,
-      port: object.port ?? 50636,
-      pins: { current: pin },
-      certificate: Buffer.from(object.certificates[0] ?? []),
-      sealingKey: Buffer.from(recipient.sealingKey),
-      sealingKeyStatedAt: recipient.statedAt,
-      subscriptionId: '',
-      importedAt: now,
-      addressKeyId: key.keyId,
-      accountNumber: number,
-      passwordPolicy: DEFAULT_PASSWORD_POLICY,
-    };
+    const edge = takenOn(found, recipient, { number, keyId: key.keyId, now });
     // A number whose account may have been written somewhere is never used again.
     await trust.update((draft) => ({
       ...draft,
@@ -383,16 +393,5 @@ export class SiteMembers {
 
   #describe({ object, pin }: Claimant, standing: SiteHub['standing']): SiteHub {
     return { name: object.name, fqdn: object.fqdn, pin, standing };
-  }
-
-  #requireShared(): void {
-    if (this.#options.shared) return;
-    throw new PosternError(
-      'refused',
-      'this hub has a configuration directory of its own: no other hub sees it',
-      {
-        hint: 'name an LDAP server that both hubs use in the table [configuration] of hub.toml (docs/configuration-directory.md)',
-      },
-    );
   }
 }
