@@ -49,6 +49,31 @@ describe('edge.toml', () => {
   });
 });
 
+describe('the life of credentials in hub.toml', () => {
+  const HUB = 'name = "hub1"\nfqdn = "hub1.example.org"\n[credentials]\n';
+
+  it('has defaults that fit each other, and takes others that do', () => {
+    expect(hub(HUB)).toMatchObject({
+      credentials: { lifetime: 30 * 86_400_000, successor_before: 7 * 86_400_000, cycle: 300_000 },
+    });
+    const short = 'lifetime = "3d"\nsuccessor_before = "2d"\neffective_before = "20min"\ncycle = "1min"';
+    expect(hub(`${HUB}${short}`)).toMatchObject({ credentials: { effective_before: 1_200_000 } });
+  });
+
+  it.each([
+    ['lifetime = "10d"', 'lifetime (10 d) must be longer than successor_before and effective_before (10 d)'],
+    [
+      'lifetime = "401d"',
+      'lifetime (401 d) must not be longer than the longest that an edge takes on (400 d)',
+    ],
+    ['successor_before = "3d"', 'successor_before (3 d) must be longer than effective_before and twice that'],
+    ['effective_before = "15min"', 'effective_before (15 min) must be longer than the cycle interval'],
+    ['cycle = "6min"', 'the cycle interval (6 min) must not be longer than recovery_quiet (5 min)'],
+  ])('refuses %s, naming both numbers', (text, message) => {
+    expect(() => hub(`${HUB}${text}`)).toThrow(`credentials: ${message}`);
+  });
+});
+
 describe('hub.toml', () => {
   it('says what a source needs', () => {
     const text = 'name = "hub1"\nfqdn = "hub1.example.org"\n[source]\nkind = "openldap"\nbind_dn = "cn=x"\n';

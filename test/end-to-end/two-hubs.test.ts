@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { HubStatus, SiteHubDocument } from '../../src/admin/documents.ts';
+import type { EdgeCredentialsDocument, HubStatus, SiteHubDocument } from '../../src/admin/documents.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { Deployment, slapdSource } from '../support/deployment.ts';
 import { type Slapd, startSlapd } from '../support/slapd.ts';
@@ -148,6 +148,24 @@ describe('a second hub', () => {
       (edge) => edge?.state === 'Skipped' && /hub2 holds the lease/.test(edge.failureDetail ?? ''),
     );
     expect((await link(second))?.holdsLease).toBe(true);
+  });
+
+  it('and both replace their accounts at once, each its own, over the one that holds the lease', async () => {
+    const rotated = await Promise.all(
+      [first, second].map((site) => site.hub('credential', 'rotate', '--now', '--json')),
+    );
+    for (const { stdout } of rotated) expect(JSON.parse(stdout)).toMatchObject([{ edge: 'edge1' }]);
+    await until(
+      'one account of each',
+      async () => JSON.parse(await first.edgeOk('credential', 'list', '--json')) as EdgeCredentialsDocument,
+      ({ hubs }) =>
+        hubs.length === 2 &&
+        hubs.every(({ accounts }) => accounts.length === 1 && !accounts[0]?.name.endsWith('.0')),
+    );
+    for (const site of [first, second])
+      expect(JSON.parse(await site.hubOk('credential', 'list', '--json'))).toMatchObject({
+        pairs: [{ state: 'active', warnings: [] }],
+      });
   });
 
   it('a holder that is frozen past its lease and wakes up cannot write: the other one has it', async () => {

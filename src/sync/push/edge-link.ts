@@ -17,7 +17,7 @@ import {
 } from './edge-session.ts';
 import { type ConfigurationTarget, ConfigurationPush, installTopology } from './configuration-push.ts';
 import { type LinkStatus, NOT_STARTED, NOTHING_PUSHED, stateAfter } from './link-status.ts';
-import { type HeldLease, takeLease } from './lease-keeper.ts';
+import { HEARD_EVERY_MS, type HeldLease, takeLease } from './lease-keeper.ts';
 import type { MirrorView } from './mirror-view.ts';
 import { type PushProgress, RecipientPush } from './recipient-push.ts';
 import { TransactionWriter } from './transaction-writer.ts';
@@ -221,6 +221,7 @@ export class EdgeLink {
     const { clock, hubName, lockMs, renewBelowMs, standsBy, log, name } = this.#options;
     const onLost = (error: unknown): void =>
       client.destroy(orElse(error, 'lease.lost', 'the lease could not be renewed'));
+    let heardAt = clock.monotonic();
     for (let told = this.#configuration; ; ) {
       if (told !== this.#configuration) {
         told = this.#configuration;
@@ -237,6 +238,9 @@ export class EdgeLink {
           if (!isPosternError(error, 'lease.held')) throw error;
           why = describeFailure(error);
         }
+      } else if (clock.monotonic() - heardAt > HEARD_EVERY_MS) {
+        await client.whoAmI();
+        heardAt = clock.monotonic();
       }
       if (this.#status.state !== 'Skipped') log.info('standing by', { edge: name, why });
       this.#update({ state: 'Skipped', holdsLease: false, consecutiveFailures: 0, failureDetail: why });

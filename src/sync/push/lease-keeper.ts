@@ -31,6 +31,9 @@ export interface HeldLease {
   stop(release: boolean): Promise<void>;
 }
 
+/** An edge that does not hear of a hub for five minutes may take it for gone (`[recovery] quiet`). */
+export const HEARD_EVERY_MS = 4 * 60_000;
+
 /** Throws `lease.held` while another hub has it. */
 export async function takeLease(
   options: LeaseKeeperOptions,
@@ -54,7 +57,7 @@ export async function takeLease(
     if (stopped) return;
     timer = clock.after(
       'lease.renew',
-      Math.max(1000, Math.min(remainingMs - renewBelowMs, lockMs / 2)),
+      Math.max(1000, Math.min(remainingMs - renewBelowMs, lockMs / 2, HEARD_EVERY_MS)),
       () => {
         ask(options, 'renew', first.leaseId).then((answer) => arm(answer.remainingMs), options.onLost);
       },
