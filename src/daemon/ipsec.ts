@@ -20,6 +20,7 @@ import { desiredOf } from '../ipsec/state/policy-state.ts';
 import { type DaemonParts, runDaemon } from './frame.ts';
 import { CharonSettings } from './ipsec/charon-settings.ts';
 import { GuardWatch } from './ipsec/guard-watch.ts';
+import { PolicyFaults } from './ipsec/policy-faults.ts';
 import { ipsecStatus } from './ipsec/status.ts';
 import { TrialKeeper } from './ipsec/trial-keeper.ts';
 import { PolicyHost } from './ipsec-host.ts';
@@ -69,12 +70,7 @@ async function startIpsec(config: IpsecConfig, options: IpsecRunOptions, parts: 
   lifecycle.add('charon', () => reconciler.stop());
 
   let effective: EffectiveState | undefined;
-  let fault: string | undefined;
-  const failed = (error: unknown): void => {
-    const text = describeError(error);
-    if (text !== fault) log.error('the policy in force cannot be used: what runs stays as it is', { error });
-    fault = text;
-  };
+  const faults = new PolicyFaults(clock, log);
   const follow = async (state: EffectiveState): Promise<void> => {
     effective = state;
     // The guard of the new policy first, then what makes its traffic possible.
@@ -87,19 +83,23 @@ async function startIpsec(config: IpsecConfig, options: IpsecRunOptions, parts: 
       id: state.state?.id,
       connections: desired.connections.length,
     });
-    fault = undefined;
+    faults.used();
     // What charon refuses is in the status; when it is away, that too, and it is brought about later.
     await reconciler.setDesired(desired).catch(() => undefined);
   };
   // One after the other: the last one that came is the one that stays.
   let turn: Promise<void> = Promise.resolve();
-  const following = followEffective(
-    { files, folders: options.folders, clock },
-    (state) => void (turn = turn.then(() => follow(state)).catch(failed)),
-    failed,
+  const take = (state: EffectiveState): void => {
+    turn = turn
+      .then(() => follow(state))
+      .catch((error: unknown) => faults.unusable(error, () => effective === state && take(state)));
+  };
+  const following = followEffective({ files, folders: options.folders, clock }, take, (error) =>
+    faults.unreadable(error),
   );
   lifecycle.add('policy', async () => {
     following.stop();
+    faults.stop();
     await turn;
   });
 
@@ -129,7 +129,7 @@ async function startIpsec(config: IpsecConfig, options: IpsecRunOptions, parts: 
           origin: effective?.origin ?? 'none',
           ...(effective?.state === undefined ? {} : { id: effective.state.id }),
         },
-        policyFault: fault,
+        policyFault: faults.text,
         guard: await guard.status(),
         charon: reconciler.status,
         settings: checked.checks,

@@ -1,4 +1,5 @@
 /** The IPsec daemon beside a real charon and a real nft guard, in a network namespace. Associations need ESP, which the lab has. */
+import { rename, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { collect } from '../../src/vici/collect.ts';
 import * as command from '../../src/vici/command.ts';
@@ -116,7 +117,6 @@ describe('postern ipsec run', () => {
     await confirm(daemon, pair.frontEnd, pair.backEnd);
     await daemon.start();
     await daemon.when('in line', isDone);
-    const { writeFile } = await import('node:fs/promises');
     await writeFile(`${daemon.folders.confirmed}/state.json`, '{');
     const { warnings, peers } = await daemon.when('noticed', (status) =>
       status.warnings.some(({ code }) => code === 'ipsec.failing'),
@@ -127,6 +127,19 @@ describe('postern ipsec run', () => {
     });
     expect(peers).toHaveLength(1);
     expect(await pair.frontEnd.charon.swanctl('--list-pols')).toContain('TRANSPORT');
+    await confirm(daemon, pair.frontEnd, pair.backEnd);
+    await daemon.when('mended', (status) => status.warnings.every(({ code }) => code !== 'ipsec.failing'));
+    // Its key is away for a while.
+    const key = `${pair.frontEnd.charon.folder}/own-key.pem`;
+    await confirm(daemon, pair.frontEnd, pair.backEnd, ['streams'], 'no-key.pem');
+    await daemon.when('without a key', (status) =>
+      status.warnings.some(({ code }) => code === 'ipsec.failing'),
+    );
+    await rename(key, `${pair.frontEnd.charon.folder}/no-key.pem`);
+    await daemon.when(
+      'with its key',
+      (status) => status.peers[0]?.children[0]?.name.endsWith('-streams') === true,
+    );
   });
 
   it('counts clear text that the guard stopped', async () => {

@@ -21,6 +21,8 @@ export async function confirm(
   own: PairSide,
   peer: PairSide,
   protect: readonly string[] = ['passwords'],
+  /** Another name than that under which the key is written: it is not there then. */
+  keyName = 'own-key.pem',
 ): Promise<void> {
   const config = parseConfig(ipsecConfigSchema, daemon.toml, 'ipsec.toml');
   const [ours, theirs] = config.role === 'front-end' ? [[], [...protect]] : [[...protect], []];
@@ -43,5 +45,7 @@ export async function confirm(
   const file = join(own.charon.folder, 'own-key.pem');
   await writeFile(file, own.certificate.key, { mode: 0o600 });
   const { keyId } = keyOf(own.certificate);
-  await daemon.putInForce(makeState({ policy, keys: [{ keyId, file }], mechanism: 'nft' }));
+  await daemon.putInForce(
+    makeState({ policy, keys: [{ keyId, file: join(own.charon.folder, keyName) }], mechanism: 'nft' }),
+  );
 }
