@@ -5,7 +5,7 @@ import type { IpsecStatus } from '../admin/ipsec-documents.ts';
 import type { Clock } from '../base/clock.ts';
 import { isPosternError, PosternError } from '../base/error.ts';
 import type { Files } from '../base/files.ts';
-import { lockFolder } from '../base/folder-lock.ts';
+import { type FolderLock, lockFolder } from '../base/folder-lock.ts';
 import { silentLog } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { type Identity, loadIdentity } from '../certificate/identity.ts';
@@ -198,10 +198,19 @@ export class PolicyHost {
   async #exclusive<T>(work: () => Promise<T>): Promise<T> {
     const { files, clock } = this.#parts;
     await files.makeFolder(this.folders.run);
-    for (const giveUpAt = clock.monotonic() + PATIENCE_MS; ; ) {
+    const lock = await this.#lock(clock.monotonic() + PATIENCE_MS);
+    try {
+      return await work();
+    } finally {
+      await lock.release();
+    }
+  }
+
+  async #lock(giveUpAt: number): Promise<FolderLock> {
+    const { clock } = this.#parts;
+    for (;;) {
       try {
-        const lock = await lockFolder(this.folders.run);
-        return await work().finally(() => lock.release());
+        return await lockFolder(this.folders.run);
       } catch (error) {
         if (!isPosternError(error, 'folder.in-use') || clock.monotonic() > giveUpAt) throw error;
         await clock.sleep('ipsec.lock', 20);
