@@ -40,7 +40,7 @@ export interface HubIdentities {
   of(edgeName: string): LinkIdentities;
 }
 
-const WITHIN_MS = 10_000;
+const WITHIN_MS = 5_000;
 
 /** Undefined when the edge does not know the operation. Throws what a connection throws. */
 export async function tellIdentities(

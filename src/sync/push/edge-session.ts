@@ -82,7 +82,7 @@ export async function connectPinned(options: EdgeSessionOptions): Promise<LdapCl
           `what answers on ${host}:${port} is not edge ${name}: its key is another than the subscribed one`,
           {
             cause: error,
-            hint: 'nothing was sent to it; somebody may be in between, or the edge was set up anew and needs a new subscription',
+            hint: 'it was asked for its own word, and had none; nothing else was sent to it: somebody may be in between, or the edge was set up anew and needs a new subscription',
           },
         );
       pins = followed;
