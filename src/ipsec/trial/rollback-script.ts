@@ -66,7 +66,8 @@ uptime() { cut -d. -f1 /proc/uptime; }
 
 if [ "$1" = wait ]; then
   trap '' HUP INT TERM
-  while same_boot && [ ! -e "$decision" ] && [ "$(uptime)" -lt "$deadline" ]; do sleep 1; done
+  # Until somebody has decided, or nothing of it is left.
+  while same_boot && [ ! -e "$decision" ] && { [ -e "$0" ] || [ -e "$trial" ]; } && [ "$(uptime)" -lt "$deadline" ]; do sleep 1; done
 fi
 same_boot || { rm -rf "$trial"; exit 0; }
 # Only this trial: not one that was applied after it, and nothing that was never in force.
