@@ -273,6 +273,7 @@ export class Oracle {
   #record(seen: Seen<'record'>): void {
     this.#issued.set(seen.secret, seen);
     this.#highest = Math.max(this.#highest, seen.number);
+    const again = this.#ends.has(seen.number);
     this.#ends.set(seen.number, Math.max(this.#ends.get(seen.number) ?? 0, seen.expiresAt));
     if (seen.expiresAt - seen.effectiveAt > LIFE) this.#violated(`number ${seen.number} lives too long`);
     const refused = this.#refusal.get(seen.node);
@@ -280,7 +281,9 @@ export class Oracle {
     const told = refused.at > Math.max(this.#copied, this.#edgeRestored);
     if (this.#suspended && refused.at === this.#at)
       this.#violated('a credential is made by a hub that hears that it is suspended');
-    if (this.#endedBy === 'edge' && this.#disturbed.size === 0 && refused.at > (this.#endedAt ?? 0) && told)
+    // A lost record is made again under its number.
+    if (again || this.#disturbed.size > 0) return;
+    if (this.#endedBy === 'edge' && refused.at > (this.#endedAt ?? 0) && told)
       this.#violated('a credential is made for a pair that has ended');
   }
 
@@ -357,7 +360,7 @@ export class Oracle {
       this.#violated('a hub that has left leaves its records there');
     const left = this.#endedBy === 'hub' && this.#endedAt !== undefined && this.#settled(3, this.#endedAt);
     if (left && seen.records.length > 0) this.#violated('a record outlives its subscription');
-    const ends = seen.numbers.map((number) => this.#issued.get(this.#numbers.get(number) ?? '')?.expiresAt);
+    const ends = seen.numbers.map((number) => this.#ends.get(number));
     const latest = Math.max(...ends.map((end) => end ?? 0));
     for (const end of ends)
       if (end !== undefined && end < latest && seen.edgeClock >= end + BEND)

@@ -104,10 +104,13 @@ export const HUB_DUTIES: readonly HubRule[] = [
   {
     name: 'unconfirmed',
     on: 'always',
-    when: 'a successor is effective, and no bind has proved it',
+    when: 'a successor is effective, and no bind has proved it, or the edge refuses it now',
     effect: 'the old one is used to its end; warn `credential.unconfirmed` with the reason',
     run: (state, _event, now) => {
-      const late = wanted(state.pair).some((one) => !one.confirmed && one.effectiveAt <= now);
+      const { refused } = state.run;
+      const late = wanted(state.pair).some(
+        (one) => (!one.confirmed || refused.includes(one.number)) && one.effectiveAt <= now,
+      );
       const using = state.pair.using !== undefined && find(state.pair, state.pair.using)?.confirmed === true;
       if (late && using && state.run.failure !== undefined)
         return { state: warned(state, 'credential.unconfirmed', state.run.failure) };
@@ -311,7 +314,8 @@ export const HUB_DUTIES: readonly HubRule[] = [
     effect: 'tell the edge; without a session before everything has expired, the records are withdrawn then',
     run: (state, _event, now) => {
       if (state.pair.phase !== 'leaving') return undefined;
-      if (state.pair.generations.every((one) => now >= one.expiresAt + CLOCK_TOLERANCE_MS))
+      const over = state.pair.generations.every((one) => now >= one.expiresAt + CLOCK_TOLERANCE_MS);
+      if (over && state.run.contact !== 'skewed')
         return { state: { ...state, pair: { ...state.pair, phase: 'ended' } } };
       const session = state.run.bound;
       // A session that may only hand over fresh keys takes nothing else.
