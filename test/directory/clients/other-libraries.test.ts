@@ -206,6 +206,7 @@ print(json.dumps([counts, sorted(d for d in s.held.values() if 'seven' in d or '
 });
 
 describe("Samba's ldb tools", () => {
+  // The first way is the ldb library's own; Samba's modules, where they are installed, know the second one only.
   const bind = (): string[] => [
     '-H',
     served.url,
@@ -215,6 +216,8 @@ describe("Samba's ldb tools", () => {
     `bindID:${ADMINISTRATOR.dn}`,
     '-o',
     `bindSecret:${ADMINISTRATOR.password}`,
+    `--simple-bind-dn=${ADMINISTRATOR.dn}`,
+    `--password=${ADMINISTRATOR.password}`,
   ];
 
   it('ldbsearch: filters, scopes, attributes', async () => {
