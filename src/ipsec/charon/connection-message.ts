@@ -17,7 +17,8 @@ export function connectionMessage(connection: DesiredConnection): ViciTree {
     // A NAT would be a violation; moving behind one unnoticed would be worse.
     fragmentation: true,
     send_certreq: false,
-    send_cert: 'always',
+    // Who is pinned is known already. Beside several pins, a copy that came with the handshake is not taken for the pinned one, and refused.
+    send_cert: 'never',
     local_addrs: [...local.addresses],
     remote_addrs: [...remote.addresses],
     local_port: local.port,

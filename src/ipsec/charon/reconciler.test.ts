@@ -110,6 +110,22 @@ describe('the reconciler', () => {
     expect(await traps()).toEqual([`${CONNECTION}/${CHILD} TRANSPORT`]);
   });
 
+  it.each(['first', 'last'] as const)(
+    'a virtual server whose nodes have a key each: the node whose pin stands %s is known',
+    async (place) => {
+      const { backEnd, frontEnd: here } = pair;
+      const node = (await makeCertificate({ name: backEnd.id })).certificate;
+      const other = (await makeCertificate({ name: backEnd.id })).certificate;
+      const own = backEnd.certificate.certificate;
+      await using front = await Reconciled.start(here.charon);
+      await using back = await Reconciled.start(backEnd.charon);
+      const pins = place === 'first' ? [own, node, other] : [node, other, own];
+      await front.reconciler.setDesired(frontEnd({ pins }));
+      await back.reconciler.setDesired(desiredState(backEnd, here));
+      await establish();
+    },
+  );
+
   it('tells of what charon refuses, and leaves what runs as it is', async () => {
     await using at = await Reconciled.start(pair.frontEnd.charon);
     await at.reconciler.setDesired(frontEnd());
