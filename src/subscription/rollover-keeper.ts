@@ -173,11 +173,13 @@ export class RolloverKeeper<T extends NodeTrust> {
     if (this.#stopped) return;
     const { clock, log } = this.#options;
     let nextMs = EVERY_MS;
+    let lookedAt = clock.now();
     try {
       await this.#lookAtConfigured();
       await this.#options.care?.();
       // Each decision may make the next one due; a rollover has a handful.
       for (let left = 6; left > 0; left--) {
+        lookedAt = clock.now();
         const actions = await this.#feed({ type: 'cycle', facts: this.#facts() });
         for (const action of actions) await this.#perform(action);
         if (actions.length === 0) break;
@@ -191,19 +193,24 @@ export class RolloverKeeper<T extends NodeTrust> {
     } finally {
       this.#timer?.cancel();
       if (!this.#stopped)
-        this.#timer = clock.after('certificate.cycle', this.#delay(nextMs), () => void this.cycle(), {
-          background: true,
-        });
+        this.#timer = clock.after(
+          'certificate.cycle',
+          this.#delay(nextMs, lookedAt),
+          () => void this.cycle(),
+          {
+            background: true,
+          },
+        );
     }
   }
 
-  /** Until the end of the overlap when that is sooner. */
-  #delay(mostMs: number): number {
+  /** Until the end of the overlap when that is sooner, and was still to come when it was looked at last. */
+  #delay(mostMs: number, lookedAt: number): number {
     const { phase, since } = this.#store.value.rollover;
     const { clock, timings } = this.#options;
     if (phase === 'steady' || since === undefined) return mostMs;
-    const left = since + timings.overlapMs - clock.now();
-    return left > 0 ? Math.min(left, mostMs) : mostMs;
+    const endsAt = since + timings.overlapMs;
+    return endsAt > lookedAt ? Math.min(Math.max(0, endsAt - clock.now()), mostMs) : mostMs;
   }
 
   #facts(): RolloverFacts {

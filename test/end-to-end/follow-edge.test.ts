@@ -14,8 +14,8 @@ import { Consumer, Follower, shown } from '../support/sync-consumer.ts';
 import { until } from '../support/until.ts';
 
 /** Our schema in the words of slapd.conf: slapd does not have the matching rule of the hashes, and operational attributes are its own. */
-const SCHEMA = POSTERN_SCHEMA.replaceAll('posternAddressMatch', 'octetStringMatch').replace(
-  'NO-USER-MODIFICATION USAGE directoryOperation',
+const SCHEMA = POSTERN_SCHEMA.replaceAll('posternAddressMatch', 'octetStringMatch').replaceAll(
+  /NO-USER-MODIFICATION USAGE (?:directory|dSA)Operation/g,
   '',
 );
 const BASE = 'cn=Recipients';

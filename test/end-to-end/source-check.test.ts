@@ -83,7 +83,10 @@ test('an account that may only read: what is missing, and how it is granted', as
   expect(stdout).toContain('NO   list CN=Deleted Objects');
   expect(stdout).toMatch(/recipients +3 \(2 user, 1 group\)/);
   expect(stdout).toContain('1 are disabled\n    CN=carl,');
-  expect(stdout).toContain('claimed twice: 1 addresses\n  anna@example.org: CN=anna,');
+  // Whoever the controller names first.
+  expect(stdout).toMatch(
+    /claimed twice: 1 addresses\n {2}anna@example\.org: CN=(anna,.*; CN=bert|bert,.*; CN=anna),/,
+  );
 });
 
 test('with the rights granted as it says', async () => {

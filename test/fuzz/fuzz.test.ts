@@ -24,6 +24,7 @@ const NAMES = [
   'match',
   'request',
   'subscription',
+  'vici',
 ];
 const NEW_INPUTS = 2000;
 const MOST_CORPUS_BYTES = 300_000;

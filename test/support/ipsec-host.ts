@@ -86,7 +86,9 @@ ${tables}`,
   async reset(): Promise<void> {
     for (const name of await readdir(this.path('run')).catch(() => []))
       if (name.startsWith('rollback-')) await this.namespace.run('/bin/sh', this.path(`run/${name}`), 'now');
-    for (const name of ['run', 'etc']) await rm(this.path(name), { recursive: true, force: true });
+    // Whoever watches over what was just taken back may be writing its last.
+    for (const name of ['run', 'etc'])
+      await rm(this.path(name), { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
     await this.namespace.run('nft', 'flush', 'ruleset');
     await this.charon.kill('SIGTERM');
     await this.namespace.run('ip', 'xfrm', 'policy', 'flush');
@@ -96,7 +98,7 @@ ${tables}`,
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.charon[Symbol.asyncDispose]();
-    await rm(this.folder, { recursive: true, force: true });
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   }
 
   async carry(file: string, text: string): Promise<string> {

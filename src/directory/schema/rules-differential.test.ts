@@ -303,8 +303,8 @@ describe('rules compare as they do in slapd', () => {
       { kind: 'substrings', attribute: type, any: [], final: some },
     ];
     const found: boolean[] = [];
-    // RFC 4518 §2.6.1: outer spaces of a part count; slapd takes them off. §2.6.3: of hyphens alone nothing is left, which stands everywhere.
-    for (const filter of part.trim() !== part || /^-*$| {2}/.test(part) ? filters.slice(0, 4) : filters) {
+    // RFC 4518 §2.6.1: outer spaces of a part count; slapd takes them off. §2.6.3: of hyphens and spaces alone nothing is left, which stands everywhere.
+    for (const filter of part.trim() !== part || /^[- ]*$| {2}/.test(part) ? filters.slice(0, 4) : filters) {
       const stream = client.search(
         { base: dn, scope: 'base', filter, attributes: ['1.1'] },
         { accept: EVERY_CODE },
