@@ -7,10 +7,13 @@ import {
   trapOf,
 } from '../../../test/support/charon-state.ts';
 import { CONNECTION, desiredState } from '../../../test/support/desired-state.ts';
+import type { IkeAssociation } from '../../vici/association.ts';
 import type { DesiredState } from '../desired.ts';
 import type { ActualState } from './actual.ts';
 import { recordOf } from './connection-message.ts';
 import { diff, type DiffOptions, echoOf, type Step } from './diff.ts';
+import type { KernelState } from './kernel.ts';
+import { lostAssociations } from './lost.ts';
 import { EMPTY_MEMORY, type Memory } from './memory.ts';
 import { memoryAfter, memoryBefore } from './perform.ts';
 import { readServiceNames } from './selector-text.ts';
@@ -22,6 +25,7 @@ const OPTIONS: DiffOptions = {
   mayInitiate: () => true,
   echo: () => undefined,
   serviceNames: NAMES,
+  lost: new Set(),
 };
 
 let certificates: [fe: TestCertificate, be: TestCertificate, other: TestCertificate];
@@ -245,6 +249,49 @@ describe('the steps from what is to what should be', () => {
       expect(steps([ikeAssociation(CONNECTION, [childAssociation(CHILD, { state: 'DELETING' })])])).toEqual([
         `initiate ${CHILD}`,
       ]);
+    });
+  });
+
+  describe('associations that the kernel has no more', () => {
+    const held = (...spis: string[]): KernelState => ({
+      associations: spis.map((spi) => ({
+        source: '10.66.0.1',
+        destination: '10.66.0.2',
+        protocol: 'esp',
+        spi,
+        mode: 'transport',
+        keyed: true,
+      })),
+      policies: [],
+    });
+    const up = ikeAssociation(CONNECTION, [childAssociation(CHILD)]);
+    const [child] = up.children;
+    const spis = [child?.spiIn ?? '', child?.spiOut ?? ''];
+
+    it.each<[string, readonly IkeAssociation[], KernelState | undefined, readonly IkeAssociation[], boolean]>(
+      [
+        ['all there', [up], held(...spis), [up], false],
+        ['all gone', [up], held(), [up], true],
+        ['one direction gone', [up], held(spis[0] ?? ''), [up], true],
+        ['made since the kernel was read', [], held(), [up], false],
+        ['ended since', [up], held(), [], false],
+        [
+          'being ended',
+          [up],
+          held(),
+          [ikeAssociation(CONNECTION, [childAssociation(CHILD, { state: 'DELETING' })])],
+          false,
+        ],
+        ['the kernel was not read', [up], undefined, [up], false],
+      ],
+    )('%s', (_name, before, kernel, after, isLost) => {
+      expect([...lostAssociations(before, kernel, after)]).toEqual(isLost ? [up.id] : []);
+    });
+
+    it('are ended and made anew', () => {
+      const { actual, memory } = inPlace(state());
+      const steps = diff(state(), actual, memory, { ...OPTIONS, lost: new Set([up.id]) });
+      expect(steps.map((step) => step.do)).toEqual(['terminate', 'initiate']);
     });
   });
 

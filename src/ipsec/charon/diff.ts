@@ -32,7 +32,7 @@ export type Step =
 
 /** `unsure`: charon may hold something else under the name; it keeps everything when it turns out to be the same. */
 export type LoadReason = 'new' | 'changed' | 'altered' | 'unsure';
-export type TerminateReason = 'removed' | 'pin-removed' | 'changed' | 'unknown-pins';
+export type TerminateReason = 'removed' | 'pin-removed' | 'changed' | 'unknown-pins' | 'lost';
 
 export interface DiffOptions {
   /** Nothing was loaded in this session with charon yet. */
@@ -42,6 +42,8 @@ export interface DiffOptions {
   /** What `list-conns` showed after we had loaded a connection; undefined when not known. */
   readonly echo: (connection: string) => string | undefined;
   readonly serviceNames: ServiceNames;
+  /** IKE_SAs whose children the kernel has no more (`lost.ts`). */
+  readonly lost: ReadonlySet<number>;
 }
 
 export function diff(
@@ -59,7 +61,7 @@ export function diff(
     return why === undefined ? [] : [{ do: 'load', name, record, why }];
   });
   const terminations = actual.associations.flatMap((association) => {
-    const why = terminateReason(association, wanted.get(association.connection), memory);
+    const why = terminateReason(association, wanted.get(association.connection), memory, options.lost);
     return why === undefined
       ? []
       : [{ do: 'terminate' as const, connection: association.connection, ikeId: association.id, why }];
@@ -109,13 +111,15 @@ function terminateReason(
   association: IkeAssociation,
   wanted: LoadedRecord | undefined,
   memory: Memory,
+  lost: ReadonlySet<number>,
 ): TerminateReason | undefined {
   if (!association.connection.startsWith(OUR_PREFIX)) return undefined;
   if (wanted === undefined) return 'removed';
   const known = memory.connections[association.connection];
   if (known === undefined) return 'unknown-pins';
   if (known.pins.some((pin) => !wanted.pins.includes(pin))) return 'pin-removed';
-  return known.material === wanted.material ? undefined : 'changed';
+  if (known.material !== wanted.material) return 'changed';
+  return lost.has(association.id) ? 'lost' : undefined;
 }
 
 function keysToLoad(desired: DesiredState, actual: ActualState): Step[] {

@@ -6,6 +6,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { Files } from '../../base/files.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
+import type { IkeAssociation } from '../../vici/association.ts';
 import { type DaemonVersion, getStats, getVersion } from '../../vici/command.ts';
 import type { ViciCaller } from '../../vici/connection.ts';
 import { type DesiredState, OUR_PREFIX } from '../desired.ts';
@@ -15,6 +16,7 @@ import { missingPlugins, oldVersion } from './capability.ts';
 import { ClearTextGrowth } from './clear-text.ts';
 import { diff, echoOf, type Step } from './diff.ts';
 import type { KernelState, XfrmKernel } from './kernel.ts';
+import { lostAssociations } from './lost.ts';
 import { EMPTY_MEMORY, type Memory, readMemory, writeMemory } from './memory.ts';
 import { describeStep, type Failure, isRemembered, memoryAfter, memoryBefore, perform } from './perform.ts';
 import type { ServiceNames } from './selector-text.ts';
@@ -57,6 +59,8 @@ export class Passes {
   #fresh = true;
   #looks = 0;
   #charon: DaemonVersion | undefined;
+  /** Associations at the last look. */
+  #seen: readonly IkeAssociation[] = [];
   #last: PassResult | undefined;
 
   constructor(options: PassOptions) {
@@ -74,6 +78,7 @@ export class Passes {
     this.#fresh = true;
     this.#charon = undefined;
     this.#last = undefined;
+    this.#seen = [];
     this.#echoes.clear();
   }
 
@@ -95,7 +100,8 @@ export class Passes {
     for (let round = 1; ; round++) {
       this.#looks += 1;
       const connections = again || this.#fresh || this.#looks % THOROUGH_EVERY === 0;
-      actual = await look({ charon, connections, kernel: this.#fresh ? await this.#dump() : undefined });
+      const kernel = connections || this.#seen.length > 0 ? await this.#dump() : undefined;
+      actual = await look({ charon, connections, kernel: this.#fresh ? kernel : undefined });
       this.#learn(actual);
       const now = clock.monotonic();
       const steps = diff(desired, actual, this.#memory, {
@@ -103,7 +109,9 @@ export class Passes {
         mayInitiate: (connection) => this.callOut.may(connection, now),
         echo: (name) => this.#echoes.get(name),
         serviceNames,
+        lost: lostAssociations(this.#seen, kernel, actual.associations),
       });
+      this.#seen = actual.associations;
       const known = failures;
       failures = await this.#do(charon, steps, desired);
       this.#fresh = false;
@@ -128,6 +136,7 @@ export class Passes {
       mayInitiate: () => true,
       echo: (name) => this.#echoes.get(name),
       serviceNames,
+      lost: new Set(),
     });
   }
 
