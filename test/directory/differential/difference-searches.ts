@@ -1,4 +1,5 @@
 /** Intended differences of searches and comparisons: which values match, and how results are sorted. */
+import { isDeepStrictEqual } from 'node:util';
 import { CONTROL } from '../../../src/ldap/control.ts';
 import { encodeSortRequest } from '../../../src/ldap/control-values.ts';
 import type { Control } from '../../../src/ldap/message.ts';
@@ -19,11 +20,14 @@ const sortedBy = (attribute: string, critical: boolean): Control => ({
 export const UNSEEN: Difference = {
   name: 'what one may not see is as if it were not there: an attribute that one may not compare, an entry below a sorted search',
   clause: 'RFC 4511 §4.1.9: another code may stand in for one that would disclose something',
-  slapd: 'says insufficientAccessRights; counts such entries for the size limit of a sorted search',
+  slapd:
+    'says insufficientAccessRights, also when an unseen entry comes last in a sorted search; counts such entries for its size limit',
   explains(asked, both) {
     const { request } = asked;
     if (request.op === 'compareRequest') return /^50 (16|122)$/.test(codes(both));
-    if (request.op !== 'searchRequest' || !isSorted(asked) || codes(both) !== '4 0') return false;
+    if (request.op !== 'searchRequest' || !isSorted(asked)) return false;
+    if (codes(both) === '50 0') return isDeepStrictEqual(both.slapd.entries, both.ours.entries);
+    if (codes(both) !== '4 0') return false;
     return Object.keys(both.ours.entries).length <= request.sizeLimit;
   },
   witnesses: [],
