@@ -21,14 +21,16 @@ export const UNSEEN: Difference = {
   name: 'what one may not see is as if it were not there: an attribute that one may not compare, an entry below a sorted search',
   clause: 'RFC 4511 §4.1.9: another code may stand in for one that would disclose something',
   slapd:
-    'says insufficientAccessRights, also when an unseen entry comes last in a sorted search; counts such entries for its size limit',
+    'says insufficientAccessRights, also when an unseen entry comes last in a sorted search; counts such entries for the size limit',
   explains(asked, both) {
     const { request } = asked;
     if (request.op === 'compareRequest') return /^50 (16|122)$/.test(codes(both));
-    if (request.op !== 'searchRequest' || !isSorted(asked)) return false;
+    if (request.op !== 'searchRequest') return false;
+    const found = Object.keys(both.ours.entries).length;
+    // A filter that is true of everything, `(&)`, asks for no right to an attribute.
+    if (!isSorted(asked)) return codes(both) === '4 0' && found === request.sizeLimit;
     if (codes(both) === '50 0') return isDeepStrictEqual(both.slapd.entries, both.ours.entries);
-    if (codes(both) !== '4 0') return false;
-    return Object.keys(both.ours.entries).length <= request.sizeLimit;
+    return codes(both) === '4 0' && found <= request.sizeLimit;
   },
   witnesses: [],
 };
