@@ -7,13 +7,10 @@ import {
   trapOf,
 } from '../../../test/support/charon-state.ts';
 import { CONNECTION, desiredState } from '../../../test/support/desired-state.ts';
-import type { IkeAssociation } from '../../vici/association.ts';
 import type { DesiredState } from '../desired.ts';
 import type { ActualState } from './actual.ts';
 import { recordOf } from './connection-message.ts';
 import { diff, type DiffOptions, echoOf, type Step } from './diff.ts';
-import type { KernelState } from './kernel.ts';
-import { lostAssociations } from './lost.ts';
 import { EMPTY_MEMORY, type Memory } from './memory.ts';
 import { memoryAfter, memoryBefore } from './perform.ts';
 import { readServiceNames } from './selector-text.ts';
@@ -252,47 +249,13 @@ describe('the steps from what is to what should be', () => {
     });
   });
 
-  describe('associations that the kernel has no more', () => {
-    const held = (...spis: string[]): KernelState => ({
-      associations: spis.map((spi) => ({
-        source: '10.66.0.1',
-        destination: '10.66.0.2',
-        protocol: 'esp',
-        spi,
-        mode: 'transport',
-        keyed: true,
-      })),
-      policies: [],
-    });
-    const up = ikeAssociation(CONNECTION, [childAssociation(CHILD)]);
-    const [child] = up.children;
-    const spis = [child?.spiIn ?? '', child?.spiOut ?? ''];
-
-    it.each<[string, readonly IkeAssociation[], KernelState | undefined, readonly IkeAssociation[], boolean]>(
-      [
-        ['all there', [up], held(...spis), [up], false],
-        ['all gone', [up], held(), [up], true],
-        ['one direction gone', [up], held(spis[0] ?? ''), [up], true],
-        ['made since the kernel was read', [], held(), [up], false],
-        ['ended since', [up], held(), [], false],
-        [
-          'being ended',
-          [up],
-          held(),
-          [ikeAssociation(CONNECTION, [childAssociation(CHILD, { state: 'DELETING' })])],
-          false,
-        ],
-        ['the kernel was not read', [up], undefined, [up], false],
-      ],
-    )('%s', (_name, before, kernel, after, isLost) => {
-      expect([...lostAssociations(before, kernel, after)]).toEqual(isLost ? [up.id] : []);
-    });
-
-    it('are ended and made anew', () => {
-      const { actual, memory } = inPlace(state());
-      const steps = diff(state(), actual, memory, { ...OPTIONS, lost: new Set([up.id]) });
-      expect(steps.map((step) => step.do)).toEqual(['terminate', 'initiate']);
-    });
+  it('ends what the kernel has no more, and makes it anew', () => {
+    const { actual, memory } = inPlace(state());
+    const lost = new Set(actual.associations.map(({ id }) => id));
+    expect(diff(state(), actual, memory, { ...OPTIONS, lost }).map((step) => step.do)).toEqual([
+      'terminate',
+      'initiate',
+    ]);
   });
 
   describe('leftovers of a charon that was killed', () => {
